@@ -1,1 +1,8 @@
-export {}
+export * from './errors.ts'
+export * from './schema.ts'
+export * from './operations.ts'
+export * from './data.ts'
+export * from './events.ts'
+export * from './network.ts'
+export * from './connector.ts'
+export * from './connection.ts'

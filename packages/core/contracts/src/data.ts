@@ -1,0 +1,107 @@
+import type { z } from 'zod'
+import type { CallOptions } from './operations.ts'
+import type { JsonSchema } from './schema.ts'
+
+/** A sequence of records of one shape. Key and cursor names are checked by `stream()` and stored as strings, so that streams of unknown make fit one list. */
+export interface Stream<Row extends z.ZodType = z.ZodType> {
+  readonly schema: Row
+  /** Fields that together identify a record; needed for `merge`. */
+  readonly primaryKey?: readonly string[]
+  /** The field by which an incremental read goes on; absent: only `full_refresh`. */
+  readonly cursor?: string
+}
+/** Declares a stream; key and cursor must be fields of the schema. */
+export const stream = <Row extends z.ZodObject>(declared: {
+  schema: Row
+  primaryKey?: readonly (keyof z.output<Row> & string)[]
+  cursor?: keyof z.output<Row> & string
+}): Stream<Row> => declared
+
+export type Encoding = 'records' | 'ndjson' | 'arrow'
+/** The saved payload from which a read goes on. JSON; a kill may separate the process that wrote it from the one that reads it. */
+export type Checkpoint = Readonly<Record<string, unknown>>
+
+/** A bounded piece of a stream (aim at 1 to 4 MB): records, or the bytes that hold them, deletes by primary key, and the checkpoint that holds once all of it is stored. */
+export type Batch<Row> = {
+  readonly checkpoint?: Checkpoint
+  /** Primary keys of records that are gone at the partner. */
+  readonly deleted?: readonly Readonly<Record<string, unknown>>[]
+} & (
+  | { readonly encoding: 'records'; readonly records: readonly Row[] }
+  | { readonly encoding: 'ndjson' | 'arrow'; readonly bytes: Uint8Array; readonly count: number }
+)
+
+export interface ReadOptions extends CallOptions {
+  /** Absent: read everything. */
+  readonly checkpoint?: Checkpoint | undefined
+  /** Lower bound of the cursor, inclusive, in the cursor's own form. */
+  readonly since?: string
+  /** Upper bound of the cursor, exclusive. */
+  readonly until?: string
+  /** How far behind the checkpoint an incremental read starts again, in milliseconds; the stream's own default otherwise. */
+  readonly lagMs?: number | undefined
+  readonly columns?: readonly string[]
+  readonly partition?: string
+  /** Receives each record that breaks the schema, which is then left out; without it the first one ends the read with `invalid_data`. */
+  readonly onInvalid?: (invalid: InvalidRecord) => void
+}
+export interface InvalidRecord {
+  readonly record: unknown
+  /** The dotted path inside the record. */
+  readonly field: string
+  readonly reason: string
+}
+export type Reader<Row> = (options: ReadOptions) => AsyncIterable<Batch<Row>>
+
+/** A table as a source describes it at run time, or as a sink is asked to hold it. */
+export interface Discovered {
+  readonly name: string
+  /** JSON Schema of one record (an object with `properties`). */
+  readonly schema: JsonSchema
+  readonly primaryKey?: readonly string[]
+}
+
+export type Disposition = 'append' | 'overwrite' | 'merge'
+
+/** Where records can be put. */
+export interface Sink<Row extends z.ZodType = z.ZodType> {
+  /** The fixed shape that the partner takes (metrics, logs); absent: tables are made from the stream's own schema (warehouses, files). */
+  readonly schema?: Row
+  readonly accepts: readonly Encoding[]
+  readonly dispositions: readonly Disposition[]
+  /** `transaction`: rows and checkpoint commit together. `idempotent`: a replay changes nothing. `at_least_once`: a replay may double rows. */
+  readonly commit: 'transaction' | 'idempotent' | 'at_least_once'
+}
+/** Declares a sink. */
+export const sink = <Row extends z.ZodType = z.ZodType<Record<string, unknown>, Record<string, unknown>>>(
+  declared: Sink<Row>,
+): Sink<Row> => declared
+
+export interface WriteOptions extends CallOptions {
+  readonly table: Discovered
+  readonly disposition: Disposition
+  /** The sync run's id, for the sink's own bookkeeping. */
+  readonly run: string
+  /** Under which the sink keeps the checkpoint of this flow into this table: `pipeline/stream`. */
+  readonly key: string
+  /** With `merge`: when the pass is complete, remove the rows whose key it did not bring. Never set for a partial pass. */
+  readonly prune?: boolean
+}
+export interface Written {
+  /** Rows stored or merged; not yet visible before `commit`. */
+  readonly rows: number
+  /** Records that the sink refused, by their index in the batch. */
+  readonly rejected: readonly { readonly index: number; readonly reason: string }[]
+}
+export interface CommitOptions extends CallOptions {
+  /** True on the last commit of a complete pass: `overwrite` swaps and `prune` deletes here. */
+  readonly final?: boolean
+}
+/** One table being written by one run. A second writer on the same table waits or fails with `conflict`. */
+export interface Writer<Row> extends AsyncDisposable {
+  /** The checkpoint that was committed last under `key`; undefined when nothing was. */
+  resumesFrom(options?: CallOptions): Promise<Checkpoint | undefined>
+  write(batch: Batch<Row>, options?: CallOptions): Promise<Written>
+  /** Makes everything written so far visible together with the checkpoint. What was not committed is gone after a crash or a dispose. */
+  commit(checkpoint: Checkpoint | undefined, options?: CommitOptions): Promise<void>
+}

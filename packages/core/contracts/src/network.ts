@@ -1,0 +1,117 @@
+import type { z } from 'zod'
+import type { CallOptions, Effect } from './operations.ts'
+import type { ErrorCode } from './errors.ts'
+
+export interface Reply {
+  /** Always below 400: anything else is thrown as an IntegrationError. */
+  readonly status: number
+  readonly headers: Headers
+  /** Must be read to its end or cancelled, which frees the socket. */
+  readonly body: ReadableStream<Uint8Array>
+}
+
+export interface Request {
+  readonly method: string
+  /** Relative to the base URL; never an absolute URL. */
+  readonly path: string
+  readonly query?: Readonly<Record<string, string | readonly string[] | undefined>>
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: Uint8Array | ReadableStream<Uint8Array> | undefined
+  /** Decides whether the call may be repeated: `read` always, others only with `idempotent`. Default: by the method. */
+  readonly effect?: Effect
+  readonly idempotent?: boolean
+}
+export interface JsonRequest extends Omit<Request, 'body'> {
+  /** Sent as JSON; int64 as bigint keeps its digits. */
+  readonly body?: unknown
+}
+
+/** How the next page is asked for. A page that asks for itself again ends the read with `invalid_reply`. */
+export type Paging<Page> =
+  /** A cursor or page token out of the reply, sent back as a query parameter or as a field of the body. */
+  | {
+      readonly kind: 'token'
+      readonly in: 'query' | 'body'
+      readonly parameter: string
+      readonly next: (page: Page) => string | null | undefined
+    }
+  /** Counts records: asks for the next offset until a page holds fewer than `limit`. */
+  | {
+      readonly kind: 'offset'
+      readonly in: 'query' | 'body'
+      readonly parameter: string
+      readonly limit: number
+      readonly count: (page: Page) => number
+    }
+  /** Follows the Link header's rel="next" (RFC 8288) within the same origin. */
+  | { readonly kind: 'link' }
+
+/** The way out of a connector: one base URL, credentials added, hosts checked, retries and typed errors done. */
+export interface Http {
+  request(request: Request, options?: CallOptions): Promise<Reply>
+  /** The reply's JSON, checked by the schema; integers beyond 2^53 arrive as bigint. An empty body reads as `{}`. */
+  json<T>(request: JsonRequest, schema: z.ZodType<T>, options?: CallOptions): Promise<T>
+  /** Every page, one after the other, each checked by the schema. */
+  pages<T>(request: JsonRequest, schema: z.ZodType<T>, paging: Paging<T>, options?: CallOptions): AsyncIterable<T>
+  /** A URL that came in a reply: its host is checked, and it is fetched without credentials. */
+  foreign(url: string, options?: CallOptions): Promise<Reply>
+}
+
+export interface HttpOptions {
+  /** From sending to the last byte of a JSON reply, or to the headers of a streamed one. Default 30,000. */
+  readonly timeoutMs?: number
+  /** The largest JSON reply in bytes. Default 64 MiB. */
+  readonly maxReplyBytes?: number
+  /** Reads the partner's own error format: its code, its words, and which of our codes that is where the status does not say. */
+  readonly explain?: (failure: { readonly status: number; readonly headers: Headers; readonly body: string }) =>
+    | {
+        readonly code?: ErrorCode | undefined
+        readonly partnerCode?: string | undefined
+        readonly reason?: string | undefined
+      }
+    | undefined
+}
+export type OpenHttp = (baseUrl: string, options?: HttpOptions) => Http
+
+/** A request as an authorizer sees it, just before it is sent; it changes `headers` or `url`. */
+export interface Signable {
+  readonly method: string
+  readonly url: URL
+  readonly headers: Headers
+  readonly body: Uint8Array | 'stream' | undefined
+}
+
+/** Tokens that outlive a call; `once` runs the work for one caller and gives its result to all that wait. */
+export interface TokenCache {
+  get(key: string): Promise<string | undefined>
+  /** `expiresAt` in epoch milliseconds. */
+  set(key: string, value: string, expiresAt: number): Promise<void>
+  once<T>(key: string, work: () => Promise<T>): Promise<T>
+}
+
+export interface AuthContext {
+  /** The connector's config, already checked by its schema. */
+  readonly config: unknown
+  /** Without credentials, under the same egress rules: for token endpoints. */
+  readonly http: OpenHttp
+  readonly tokens: TokenCache
+  /** Epoch milliseconds. */
+  now(): number
+}
+export interface Authorizer {
+  /** Runs last, once for each attempt. */
+  authorize(request: Signable, options?: CallOptions): void | Promise<void>
+  /** After a 401: true when the credential was renewed and the call should be tried once more. */
+  refused?(options?: CallOptions): Promise<boolean>
+  /** PEM texts, for mutual TLS. */
+  readonly certificate?: { readonly cert: string; readonly key: string }
+}
+/** A way to prove who we are, as data: what it needs, and how a request is authorised with it. */
+export interface AuthScheme<C extends z.ZodObject = z.ZodObject> {
+  /** The field's own name for the kind: `none`, `api_key`, `bearer`, `basic`, … */
+  readonly kind: string
+  readonly credentials: C
+  /** The connector itself receives these credentials; the conformance report lists it. */
+  readonly exposed?: boolean
+  open(credentials: z.output<C>, context: AuthContext): Authorizer
+}

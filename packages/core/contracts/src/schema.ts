@@ -1,0 +1,74 @@
+import { z } from 'zod'
+
+/** An integer of 64 bits, kept exact: takes a bigint, a safe number or decimal digits in a string, gives a bigint. A column of type BIGINT. */
+export const int64 = () =>
+  z
+    .union([z.bigint(), z.int(), z.string().regex(/^-?\d{1,19}$/)])
+    .transform((value) => BigInt(value))
+    .refine((value) => value >= -(2n ** 63n) && value < 2n ** 63n, 'beyond 64 bits')
+    .meta({ type: 'integer', format: 'int64' })
+
+/** Any IEEE 754 double, NaN and the infinities among them, which `z.number()` refuses. A column of type DOUBLE. */
+export const double = () =>
+  z.custom<number>((value) => typeof value === 'number', 'expected a number').meta({ type: 'number', format: 'double' })
+
+/** A body of bytes that is not data: left out of forms, logs and command lines. A stream is read once, so the call is never retried. */
+export const bytes = () =>
+  z
+    .custom<Uint8Array | ReadableStream<Uint8Array>>(
+      (value) => value instanceof Uint8Array || value instanceof ReadableStream,
+      'expected bytes or a stream of bytes',
+    )
+    .meta({ bytes: true })
+
+/** A text that must never be shown: `meta.secret` hides it in forms, logs, errors and the CLI. */
+export const secret = () => z.string().min(1).meta({ secret: true })
+
+export type JsonSchema = Readonly<Record<string, unknown>>
+
+/** The JSON Schema (draft 2020-12) of a zod schema, for forms, editors and columns; what JSON cannot say becomes `{}`. */
+export const jsonSchema = (schema: z.ZodType, io: 'input' | 'output' = 'output'): JsonSchema =>
+  z.toJSONSchema(schema, {
+    io,
+    unrepresentable: 'any',
+    override: ({ zodSchema, jsonSchema: out }) => {
+      const meta = z.globalRegistry.get(zodSchema)
+      if (meta?.['format'] === 'int64') delete out.anyOf
+      if (zodSchema._zod.def.type === 'bigint') Object.assign(out, { type: 'integer', format: 'int64' })
+    },
+  }) as JsonSchema
+
+/** The dotted path and the message of the first thing that a schema refuses; `at` is put before the path. */
+export const firstIssue = (error: z.ZodError, at = ''): { readonly field: string; readonly message: string } => {
+  const issue = error.issues[0]
+  const path = [...(at === '' ? [] : [at]), ...(issue?.path ?? []).map(String)]
+  if (issue?.code === 'unrecognized_keys') path.push(issue.keys[0] ?? '')
+  return { field: path.join('.'), message: issue?.message ?? 'invalid' }
+}
+
+/** The dotted paths of a schema's secret fields. */
+export const secretFields = (schema: z.ZodType): readonly string[] => {
+  const found: string[] = []
+  const walk = (node: unknown, path: string): void => {
+    if (typeof node !== 'object' || node === null) return
+    if ('secret' in node && node.secret === true) found.push(path)
+    const properties: unknown = 'properties' in node ? node.properties : undefined
+    for (const [key, value] of Object.entries(properties ?? {})) walk(value, path === '' ? key : `${path}.${key}`)
+  }
+  walk(jsonSchema(schema, 'input'), '')
+  return found
+}
+
+declare const JSON: { rawJSON(text: string): unknown } & typeof globalThis.JSON
+/** JSON text that loses nothing: a bigint keeps its digits, NaN and the infinities become the strings "NaN", "Infinity" and "-Infinity". */
+export const toJson = (value: unknown, indent?: number): string =>
+  JSON.stringify(
+    value,
+    (_key, field: unknown) =>
+      typeof field === 'bigint'
+        ? JSON.rawJSON(String(field))
+        : typeof field === 'number' && !Number.isFinite(field)
+          ? String(field)
+          : field,
+    indent,
+  )
