@@ -1,1 +1,2 @@
-export {}
+export type { Database, NewRow, Row } from './schema.ts'
+export { openStore, type Store, type StoreOptions } from './store.ts'

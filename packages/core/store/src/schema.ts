@@ -1,0 +1,159 @@
+import type { Generated, Insertable, Selectable } from 'kysely'
+
+/** JSON kept as text, so that one schema serves every engine. */
+type Json = string
+/** Epoch milliseconds. */
+type Time = number
+
+/** Partner catalogue entries; `credentials` is the name of a reference or the reference itself, never a secret. */
+interface Partners {
+  name: string
+  connector: string
+  config: Json
+  credentials: string | null
+  tier: string
+  owner: string | null
+  tags: Json
+  /** ISO 8601 date. */
+  contract_start: string | null
+  contract_end: string | null
+  check_every_ms: number
+  check_timeout_ms: number
+  /** Who wrote it: `ecosystem.yaml` or the API. */
+  origin: 'file' | 'api'
+  created_at: Time
+  updated_at: Time
+}
+
+/** Every health check that was made. */
+interface HealthChecks {
+  id: Generated<number>
+  partner: string
+  status: string
+  code: string | null
+  message: string | null
+  latency_ms: number | null
+  checked_at: Time
+  details: Json
+}
+
+/** The state of each partner after hysteresis; `since` is when it was entered, `streak` counts checks that say otherwise. */
+interface HealthStates {
+  partner: string
+  status: string
+  since: Time
+  streak: number
+  code: string | null
+  message: string | null
+  latency_ms: number | null
+  checked_at: Time
+  details: Json
+}
+
+/** One row for each run of a pipeline. */
+interface Runs {
+  /** UUID version 7, so ids sort by time. */
+  id: string
+  pipeline: string
+  source: string
+  sink: string
+  trigger: 'manual' | 'schedule'
+  /** 1 where everything was read and compared, whatever the checkpoints say. */
+  full: number
+  status: 'running' | 'completed' | 'failed' | 'cancelled'
+  started_at: Time
+  ended_at: Time | null
+  heartbeat_at: Time
+  /** Changes with every change of the row, for those who poll. */
+  updated_at: Time
+  /** Set by any process; the run stops at its next heartbeat. */
+  cancel_requested_at: Time | null
+  /** Which process runs it: host/process namespace/process id/run id. */
+  holder: string
+  /** Things that went wrong beside the data (an unwritable lineage file): a list of sentences. */
+  warnings: Json
+  error_code: string | null
+  error_message: string | null
+}
+
+/** One row for each stream of a run: its live progress while it runs, its account afterwards. */
+interface RunStreams {
+  run_id: string
+  stream: string
+  table_name: string
+  /** The order in which the streams run. */
+  position: number
+  status: 'waiting' | 'running' | 'completed' | 'failed' | 'cancelled'
+  mode: 'full_refresh' | 'incremental' | 'reconcile'
+  disposition: 'append' | 'overwrite' | 'merge'
+  read: number
+  written: number
+  quarantined: number
+  deleted: number
+  requests: number
+  bytes: number
+  started_at: Time | null
+  ended_at: Time | null
+  updated_at: Time
+  error_code: string | null
+  error_message: string | null
+}
+
+/** Where each stream of a pipeline stands; `key` is `pipeline/stream`. */
+interface FlowState {
+  key: string
+  checkpoint: Json | null
+  /** 1 when the last pass reached its end. */
+  complete: number
+  /** When the last complete pass over everything ended. */
+  reconciled_at: Time | null
+  counts: Json
+  updated_at: Time
+}
+
+/** Records that were left out, with the reason; `record` is cut off at 64 KiB. */
+interface Quarantine {
+  id: Generated<number>
+  run_id: string
+  pipeline: string
+  stream: string
+  field: string
+  reason: string
+  record: Json
+  at: Time
+}
+
+/** OpenLineage events as they were emitted. */
+interface LineageEvents {
+  id: Generated<number>
+  run_id: string
+  pipeline: string
+  type: string
+  at: Time
+  body: Json
+}
+
+/** Who may do what only one may do at a time, and until when. */
+interface Leases {
+  name: string
+  holder: string
+  expires_at: Time
+}
+
+/** Every table of the store. Times are epoch milliseconds, JSON is text, booleans are 0 and 1. */
+export interface Database {
+  partners: Partners
+  health_checks: HealthChecks
+  health_states: HealthStates
+  runs: Runs
+  run_streams: RunStreams
+  flow_state: FlowState
+  quarantine: Quarantine
+  lineage_events: LineageEvents
+  leases: Leases
+}
+
+/** A row as it is read. */
+export type Row<Table extends keyof Database> = Selectable<Database[Table]>
+/** A row as it is written. */
+export type NewRow<Table extends keyof Database> = Insertable<Database[Table]>
