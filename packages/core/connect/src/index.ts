@@ -1,1 +1,25 @@
-export {}
+export { connect, connectUnknown, use } from './connect.ts'
+export { memoryTokens } from './tokens.ts'
+export { checkConfig, checkCredentials } from './settings.ts'
+export type { CallEvent, Runtime } from './runtime.ts'
+export { isIntegrationError } from '@ecokit/contracts'
+export type {
+  AnyConnection,
+  AnyConnector,
+  AnyRecord,
+  Api,
+  Batch,
+  CallOptions,
+  Checkpoint,
+  ConnectAs,
+  Connection,
+  Connector,
+  Discovered,
+  ErrorCode,
+  Health,
+  Http,
+  IntegrationError,
+  ReadOptions,
+  WriteOptions,
+  Writer,
+} from '@ecokit/contracts'

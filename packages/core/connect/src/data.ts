@@ -1,0 +1,206 @@
+import { firstIssue, integrationError } from '@ecokit/contracts'
+import type {
+  AnyRecord,
+  Batch,
+  InvalidRecord,
+  ReadOptions,
+  Sink,
+  Stream,
+  WriteOptions,
+  Writer,
+  Written,
+} from '@ecokit/contracts'
+import type { z } from 'zod'
+import { single } from './line.ts'
+import type { Line } from './line.ts'
+import { recordLines } from './lines.ts'
+
+export type AnyWriter = Writer<AnyRecord>
+type AnyBatch = Batch<unknown>
+
+const batchSize = (batch: AnyBatch) => (batch.encoding === 'records' ? batch.records.length : batch.count)
+
+/** Counts what a batch holds, for the event of a read. */
+export const countBatch = batchSize
+
+const columnsOf = (schema: z.ZodType, columns: readonly string[] | undefined): z.ZodType => {
+  if (columns === undefined || !('pick' in schema)) return schema
+  const wanted = Object.fromEntries(columns.map((column) => [column, true as const]))
+  return (schema as z.ZodObject<Record<string, z.ZodType>>).pick(wanted)
+}
+
+/** Checks each record of a batch by the stream's schema; Arrow passes as it is, NDJSON becomes records. */
+export const recordChecker = (
+  partner: string,
+  name: string,
+  declared: Stream,
+  options: Pick<ReadOptions, 'columns' | 'onInvalid'>,
+): ((batch: AnyBatch) => Batch<AnyRecord>) => {
+  const schema = columnsOf(declared.schema, options.columns)
+  const refuse = (invalid: InvalidRecord): void => {
+    if (options.onInvalid !== undefined) return options.onInvalid(invalid)
+    throw integrationError('invalid_data', {
+      partner,
+      what: `${name}: a record does not fit the stream's schema at ${invalid.field}: ${invalid.reason}`,
+      next: 'Pass onInvalid to put such records aside',
+      details: { stream: name, field: invalid.field },
+    })
+  }
+  return (batch) => {
+    if (batch.encoding === 'arrow') return batch
+    const found = batch.encoding === 'records' ? batch.records : recordLines(batch.bytes, refuse)
+    const records: AnyRecord[] = []
+    for (const record of found) {
+      const parsed = schema.safeParse(record)
+      if (parsed.success) records.push(parsed.data as AnyRecord)
+      else {
+        const { field, message } = firstIssue(parsed.error)
+        refuse({ record, field, reason: message })
+      }
+    }
+    return {
+      encoding: 'records',
+      records,
+      ...(batch.deleted !== undefined && { deleted: batch.deleted }),
+      ...(batch.checkpoint !== undefined && { checkpoint: batch.checkpoint }),
+    }
+  }
+}
+
+/** Refuses what a sink does not say that it can do. */
+export const checkWrite = (partner: string, name: string, declared: Sink, options: WriteOptions): void => {
+  const { disposition, table, prune } = options
+  if (!declared.dispositions.includes(disposition))
+    throw integrationError('unsupported', {
+      partner,
+      what: `the sink ${name} cannot ${disposition}`,
+      next: `Choose one of: ${declared.dispositions.join(', ')}`,
+      details: { what: disposition },
+    })
+  if (disposition === 'merge' && (table.primaryKey ?? []).length === 0)
+    throw integrationError('invalid_input', {
+      partner,
+      what: `${name}: table.primaryKey: merge needs the fields that identify a record`,
+      details: { field: 'table.primaryKey' },
+    })
+  if (prune === true && disposition !== 'merge')
+    throw integrationError('invalid_input', {
+      partner,
+      what: `${name}: prune: only a merge can remove the rows that a pass did not bring`,
+      details: { field: 'prune' },
+    })
+}
+
+interface Sieved {
+  readonly batch: Batch<AnyRecord>
+  readonly rejected: readonly { readonly index: number; readonly reason: string }[]
+  /** Where each record that is left stood in the batch; undefined when all are left. */
+  readonly positions: readonly number[] | undefined
+}
+
+/** Takes the records out that the sink's own schema refuses. */
+const sieve = (schema: z.ZodType | undefined, batch: Batch<AnyRecord>): Sieved => {
+  if (schema === undefined || batch.encoding === 'arrow') return { batch, rejected: [], positions: undefined }
+  const rejected: { index: number; reason: string }[] = []
+  const records: AnyRecord[] = []
+  const positions: number[] = []
+  const found = batch.encoding === 'records' ? batch.records : recordLines(batch.bytes, ({ record }) => record)
+  let index = 0
+  for (const record of found) {
+    const parsed = schema.safeParse(record)
+    if (parsed.success) {
+      // The sink declares the shape of its input: what the schema was given, not what it made of it.
+      records.push(record as AnyRecord)
+      positions.push(index)
+    } else {
+      const { field, message } = firstIssue(parsed.error)
+      rejected.push({ index, reason: field === '' ? message : `${field}: ${message}` })
+    }
+    index += 1
+  }
+  const { encoding: _encoding, ...rest } = batch
+  return { batch: { ...rest, encoding: 'records', records } as Batch<AnyRecord>, rejected, positions }
+}
+
+const merge = (written: Written, { rejected, positions }: Sieved): Written =>
+  positions === undefined
+    ? written
+    : {
+        rows: written.rows,
+        rejected: [
+          ...rejected,
+          ...written.rejected.map(({ index, reason }) => ({ index: positions[index] ?? index, reason })),
+        ].toSorted((one, other) => one.index - other.index),
+      }
+
+/** A writer whose calls are checked and whose errors are typed; `ended` is told the rows when it is disposed, once. */
+export const guardWriter = (
+  line: Line,
+  name: string,
+  declared: Sink,
+  writer: AnyWriter,
+  ended: (rows: number) => void,
+): AnyWriter => {
+  const call = { kind: 'write', name, effect: 'write' } as const
+  let rows = 0
+  let disposed: Promise<void> | undefined
+  const open = () => {
+    if (disposed !== undefined)
+      throw integrationError('cancelled', {
+        partner: line.partner,
+        what: `the writer of ${name} is closed`,
+        next: 'Open a new one with write()',
+        details: {},
+      })
+  }
+  const resume = single(line, call, {
+    accept: open,
+    perform: (_input, signal) => writer.resumesFrom({ signal }),
+    verify: (checkpoint) => checkpoint,
+  })
+  const write = single(line, call, {
+    accept: (input): Sieved => {
+      open()
+      const batch = input as Batch<AnyRecord>
+      const checked = sieve(declared.schema, batch)
+      if (!declared.accepts.includes(checked.batch.encoding))
+        throw integrationError('unsupported', {
+          partner: line.partner,
+          what: `the sink ${name} does not take ${checked.batch.encoding}`,
+          next: `Hand over one of: ${declared.accepts.join(', ')}`,
+          details: { what: checked.batch.encoding },
+        })
+      return checked
+    },
+    perform: async (checked, signal) => {
+      const written = await writer.write(checked.batch, { signal })
+      rows += written.rows
+      return merge(written, checked)
+    },
+    verify: (written) => written,
+  })
+  const commit = single(line, call, {
+    accept: (input) => {
+      open()
+      return input as { checkpoint: Parameters<AnyWriter['commit']>[0]; final: boolean | undefined }
+    },
+    perform: ({ checkpoint, final }, signal) =>
+      writer.commit(checkpoint, { signal, ...(final !== undefined && { final }) }),
+    verify: () => undefined,
+  })
+  const dispose = async () => {
+    try {
+      await writer[Symbol.asyncDispose]()
+    } catch (thrown) {
+      throw line.failure(thrown, call)
+    } finally {
+      ended(rows)
+    }
+  }
+  return {
+    resumesFrom: (options) => resume(undefined, options),
+    write: (batch, options) => write(batch, options),
+    commit: (checkpoint, options) => commit({ checkpoint, final: options?.final }, options),
+    [Symbol.asyncDispose]: () => (disposed ??= dispose()),
+  }
+}
