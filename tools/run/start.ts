@@ -1,0 +1,160 @@
+// The main job: a real MLflow with real models, synced into a local lake, with the console over it.
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join, relative, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { isIntegrationError } from '@ecokit/contracts'
+import { runPython, startMlflow, trainScript, type Mlflow } from '@ecokit/peers'
+import { printSummary, type SyncedRun } from './summary.ts'
+
+const root = resolve(import.meta.dirname, '..', '..')
+const help = `npm start -- [options]
+
+  --once              sync once, print the summary, exit
+  --mlflow URL        use this MLflow; nothing is started or trained
+  --port N            the console's port (8000)
+  --mlflow-port N     the port of the MLflow that is started (5001)
+  --folder DIR        where MLflow's data, the lake and the state live (.cache/demo)
+
+Example: npm start -- --once`
+
+const say = (message: string): void => console.log(message)
+/** An end that people understand: one line, no stack. */
+const fail = (message: string, code = 1): never => {
+  console.error(`error: ${message}`)
+  process.exit(code)
+}
+
+const readOptions = () => {
+  try {
+    const { values } = parseArgs({
+      options: {
+        once: { type: 'boolean', default: false },
+        mlflow: { type: 'string' },
+        port: { type: 'string', default: '8000' },
+        'mlflow-port': { type: 'string', default: '5001' },
+        folder: { type: 'string', default: join(root, '.cache', 'demo') },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    })
+    for (const name of ['port', 'mlflow-port'] as const)
+      if (!/^\d{1,5}$/.test(values[name]) || Number(values[name]) > 65_535) fail(`--${name} must be a port, not "${values[name]}"`, 2)
+    return values
+  } catch (error) {
+    return fail(`${error instanceof Error ? error.message : String(error)}\n\n${help}`, 2)
+  }
+}
+const options = readOptions()
+if (options.help) {
+  say(help)
+  process.exit(0)
+}
+const folder = resolve(options.folder)
+const file = join(folder, 'ecosystem.yaml')
+const cli = join(root, 'packages', 'host', 'cli', 'src', 'bin.ts')
+
+const portIsFree = async (port: number): Promise<boolean> => {
+  const server = createServer()
+  const free = await Promise.race([once(server.listen(port, '127.0.0.1'), 'listening').then(() => true), once(server, 'error').then(() => false)])
+  server.close()
+  return free
+}
+
+/** The sample, with the address of the MLflow that is really there. */
+const writeConfig = (trackingUri: string): void => {
+  const sample = readFileSync(join(root, 'examples', 'mlflow-to-lake', 'ecosystem.yaml'), 'utf8')
+  writeFileSync(file, sample.replace('http://127.0.0.1:5001', () => trackingUri).replace('port: 8000', () => `port: ${options.port}`))
+}
+
+const openMlflow = async (signal: AbortSignal): Promise<{ url: string; server: Mlflow | undefined }> => {
+  if (options.mlflow !== undefined) return { url: options.mlflow, server: undefined }
+  const port = Number(options['mlflow-port'])
+  if (port !== 0 && !(await portIsFree(port)))
+    fail(`port ${port} is in use, and MLflow needs it. Stop what holds it, choose another with --mlflow-port, or point at a running MLflow with --mlflow URL`)
+  say('Starting MLflow …')
+  const server = await startMlflow({ folder: join(folder, 'mlflow'), port, signal, progress: (message) => say(`  ${message} …`) })
+  say(`MLflow answers at ${server.url}`)
+  await runPython(trainScript, ['--tracking-uri', server.url, '--once'], { signal, line: (line) => say(`  ${line}`) })
+  return { url: server.url, server }
+}
+
+/** `ecokit` as people run it, in a process of its own. */
+const ecokit = (args: readonly string[], stdout: 'inherit' | 'pipe' = 'inherit'): ChildProcess =>
+  spawn(process.execPath, [cli, ...args, '--file', file], { cwd: folder, stdio: ['ignore', stdout, 'inherit'] })
+
+const syncOnce = async (): Promise<number> => {
+  const child = ecokit(['sync', 'mlflow-to-lake', '--json'], 'pipe')
+  let text = ''
+  child.stdout?.setEncoding('utf8').on('data', (part: string) => (text += part))
+  const [code] = (await once(child, 'exit')) as [number | null]
+  if (text.trim() === '') return code ?? 1
+  const run = JSON.parse(text) as SyncedRun
+  printSummary(run, join(folder, 'lake.duckdb'))
+  return code ?? 1
+}
+
+/** Follows the run that `ecokit up` starts by itself, through the public API. */
+const followFirstRun = async (signal: AbortSignal): Promise<void> => {
+  const token = readFileSync(join(folder, '.ecokit', 'token'), 'utf8').trim()
+  const seen = Date.now()
+  while (!signal.aborted) {
+    const reply = await fetch(`http://127.0.0.1:${options.port}/api/runs?pipeline=mlflow-to-lake&limit=1`, { headers: { authorization: `Bearer ${token}` }, signal })
+    const { runs } = (await reply.json()) as { runs: SyncedRun[] }
+    const run = runs[0]
+    if (run !== undefined && run.status !== 'running' && Date.parse(run.startedAt) > seen - 30_000) {
+      printSummary(run, join(folder, 'lake.duckdb'))
+      return
+    }
+    await new Promise((wake) => setTimeout(wake, 500))
+  }
+}
+
+const untilServing = async (child: ChildProcess, signal: AbortSignal): Promise<boolean> => {
+  while (child.exitCode === null && child.signalCode === null && !signal.aborted) {
+    const ready = await fetch(`http://127.0.0.1:${options.port}/healthz`, { signal: AbortSignal.timeout(1000) }).then((reply) => reply.ok, () => false)
+    if (ready) return true
+    await new Promise((wake) => setTimeout(wake, 150))
+  }
+  return false
+}
+
+const serve = async (signal: AbortSignal): Promise<number> => {
+  if (!(await portIsFree(Number(options.port)))) return fail(`port ${options.port} is in use, and the console needs it. Stop what holds it, or choose another with --port`)
+  const child = ecokit(['up'])
+  const exited = once(child, 'exit') as Promise<[number | null]>
+  signal.addEventListener('abort', () => child.kill('SIGTERM'), { once: true })
+  if (await untilServing(child, signal)) {
+    say('The sync goes on behind it. Press Ctrl-C to stop.')
+    // A summary that cannot be had must not take the console down.
+    void followFirstRun(signal).catch(() => {})
+  }
+  const [code] = await exited
+  return signal.aborted ? 0 : (code ?? 1)
+}
+
+const stopping = new AbortController()
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => stopping.abort())
+
+const main = async (): Promise<number> => {
+  mkdirSync(folder, { recursive: true })
+  const built = spawn(process.execPath, [join(root, 'apps', 'console', 'build.mjs')], { stdio: ['ignore', 'ignore', 'inherit'] })
+  const [mlflow] = await Promise.all([openMlflow(stopping.signal), once(built, 'exit')])
+  try {
+    writeConfig(mlflow.url)
+    say(`Configuration: ${relative(process.cwd(), file)}`)
+    return await (options.once ? syncOnce() : serve(stopping.signal))
+  } finally {
+    await mlflow.server?.stop()
+  }
+}
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  if (stopping.signal.aborted) process.exit(130)
+  const message = error instanceof Error ? error.message : String(error)
+  const python = isIntegrationError(error, 'unavailable') && message.includes('Python')
+  fail(python ? `${message}. Or point at an MLflow that you have: npm start -- --mlflow http://host:5000` : message)
+}
