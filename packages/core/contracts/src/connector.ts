@@ -20,7 +20,7 @@ export interface Manifest {
   /** Every host it talks to, as data over its config (`'{trackingUri}'`, `'api.{site}'`): the egress rule, and the only places that credentials may go. */
   readonly hosts: readonly string[]
   readonly auth?: Readonly<Record<string, AuthScheme>>
-  readonly provides?: Readonly<Record<string, Capability>> & { readonly [R in Reserved]?: never }
+  readonly provides?: Readonly<Record<string, Capability>> & Partial<Readonly<Record<Reserved, never>>>
   readonly streams?: Readonly<Record<string, Stream>>
   /** True where tables are found at run time. */
   readonly discovers?: boolean
@@ -28,29 +28,24 @@ export interface Manifest {
   readonly events?: EventTypes
 }
 
-export type Part<M, K extends string> = M extends { readonly [P in K]: infer V extends object } ? V : {}
-export type If<M, K extends string, T> = M extends { readonly [P in K]: object | true } ? T : {}
+export type Part<M, K extends string> = M extends Readonly<Record<K, infer V extends object>> ? V : {}
+export type If<M, K extends string, T> = M extends Readonly<Record<K, object | true>> ? T : {}
 export type RowOf<S> = S extends Stream<infer R> | Sink<infer R> ? z.input<R> : never
 type Fields<T> = string extends keyof T ? {} : T // z.object({}) reads as Record<string, never>, which forbids `scheme` too
 
 export type ConfigOf<M extends Manifest> = z.output<M['config']>
+type SchemeOf<M> = keyof Part<M, 'auth'> & string
+type Given<S> = S extends AuthScheme<infer C> ? Fields<z.input<C>> : never
+type Exposed<S> = S extends AuthScheme<infer C> & { readonly exposed: true } ? Fields<z.output<C>> : {}
 /** The credentials that a connector takes: a union over its schemes, told apart by `scheme`. */
-export type CredentialsOf<M> = {
-  [N in keyof Part<M, 'auth'> & string]: Part<M, 'auth'>[N] extends AuthScheme<infer C>
-    ? { readonly scheme: N } & Fields<z.input<C>>
-    : never
-}[keyof Part<M, 'auth'> & string]
-type ExposedOf<M> = {
-  [N in keyof Part<M, 'auth'> & string]: Part<M, 'auth'>[N] extends AuthScheme<infer C> & { readonly exposed: true }
-    ? { readonly scheme: N } & Fields<z.output<C>>
-    : never
-}[keyof Part<M, 'auth'> & string]
+export type CredentialsOf<M> = { [N in SchemeOf<M>]: { readonly scheme: N } & Given<Part<M, 'auth'>[N]> }[SchemeOf<M>]
+type OpenedOf<M> = { [N in SchemeOf<M>]: { readonly scheme: N } & Exposed<Part<M, 'auth'>[N]> }[SchemeOf<M>]
 
 export interface Opening<M extends Manifest> {
   readonly config: ConfigOf<M>
   readonly http: OpenHttp
-  /** Only where the chosen scheme is `exposed`; never otherwise. */
-  readonly credentials: ExposedOf<M>
+  /** The chosen scheme's name; with its fields only where the scheme is `exposed`. */
+  readonly credentials: OpenedOf<M>
   /** The connection's name, for error messages. */
   readonly name: string
 }
@@ -113,6 +108,6 @@ export interface Connector<M extends Manifest> extends AnyConnector {
 }
 /** Makes a connector of its manifest and its implementation; a section that the contract does not know does not compile. */
 export const defineConnector = <const M extends Manifest>(
-  manifest: M & { [K in Exclude<keyof M, keyof Manifest>]: never },
+  manifest: M & Record<Exclude<keyof M, keyof Manifest>, never>,
   open: (opening: Opening<M>) => Session<M>,
 ): Connector<M> => ({ contract: 1, manifest, open })

@@ -45,26 +45,10 @@ export interface ErrorDetails {
 }
 export type ErrorCode = keyof ErrorDetails
 
-const classes: Readonly<Record<ErrorCode, ErrorClass>> = {
-  invalid_config: 'config',
-  invalid_credentials: 'config',
-  invalid_input: 'config',
-  host_not_allowed: 'config',
-  unsupported: 'config',
-  unauthenticated: 'config',
-  forbidden: 'config',
-  not_found: 'config',
-  conflict: 'config',
-  rejected: 'config',
-  rate_limited: 'transient',
-  timeout: 'transient',
-  unavailable: 'transient',
-  too_large: 'system',
-  invalid_reply: 'system',
-  invalid_data: 'system',
-  cancelled: 'system',
-  internal: 'system',
-}
+const transient: readonly string[] = ['rate_limited', 'timeout', 'unavailable']
+const system: readonly string[] = ['too_large', 'invalid_reply', 'invalid_data', 'cancelled', 'internal']
+const classOf = (code: string): ErrorClass =>
+  transient.includes(code) ? 'transient' : system.includes(code) ? 'system' : 'config'
 
 /** The only error that leaves this framework. Its message names the partner, what failed and what to do next; it never holds a secret. */
 export interface IntegrationError<C extends ErrorCode = ErrorCode> extends Error {
@@ -96,8 +80,8 @@ export const integrationError = <C extends ErrorCode>(
     name: 'IntegrationError' as const,
     ecokit: 1 as const,
     code,
-    class: classes[code],
-    retryable: about.retryable ?? classes[code] === 'transient',
+    class: classOf(code),
+    retryable: about.retryable ?? classOf(code) === 'transient',
     details: about.details,
     partner: about.partner,
   }
@@ -118,7 +102,8 @@ export const isIntegrationError = <C extends ErrorCode = ErrorCode>(
 /** Whatever was thrown, as an IntegrationError: itself, `cancelled` for an abort, else `internal` with the original message. */
 export const toIntegrationError = (value: unknown, partner?: string): IntegrationError => {
   if (isIntegrationError(value)) return value
-  const text = value instanceof Error ? value.message : String(value)
+  const text =
+    value instanceof Error ? value.message : typeof value === 'string' ? value : 'something was thrown that is no error'
   if (value instanceof Error && value.name === 'AbortError')
     return integrationError('cancelled', { partner, what: 'cancelled', details: {} })
   return integrationError('internal', { partner, what: text, details: {} })

@@ -26,23 +26,16 @@ export interface JsonRequest extends Omit<Request, 'body'> {
   readonly body?: unknown
 }
 
+interface PageParameter {
+  readonly in: 'query' | 'body'
+  readonly parameter: string
+}
 /** How the next page is asked for. A page that asks for itself again ends the read with `invalid_reply`. */
 export type Paging<Page> =
   /** A cursor or page token out of the reply, sent back as a query parameter or as a field of the body. */
-  | {
-      readonly kind: 'token'
-      readonly in: 'query' | 'body'
-      readonly parameter: string
-      readonly next: (page: Page) => string | null | undefined
-    }
+  | (PageParameter & { readonly kind: 'token'; readonly next: (page: Page) => string | null | undefined })
   /** Counts records: asks for the next offset until a page holds fewer than `limit`. */
-  | {
-      readonly kind: 'offset'
-      readonly in: 'query' | 'body'
-      readonly parameter: string
-      readonly limit: number
-      readonly count: (page: Page) => number
-    }
+  | (PageParameter & { readonly kind: 'offset'; readonly limit: number; readonly count: (page: Page) => number })
   /** Follows the Link header's rel="next" (RFC 8288) within the same origin. */
   | { readonly kind: 'link' }
 

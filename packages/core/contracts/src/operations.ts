@@ -26,14 +26,13 @@ export interface Operation<
   readonly many: Many
 }
 
+export type Operations = Readonly<Record<string, Operation>>
 /** A group of operations that several connectors may provide alike; its identity is `id` (`template.name`) and `version`, never its key on a connection. */
-export interface Capability<
-  Operations extends Readonly<Record<string, Operation>> = Readonly<Record<string, Operation>>,
-> {
+export interface Capability<O extends Operations = Operations> {
   readonly id: `${string}.${string}`
   /** Raised when an operation is removed, renamed or changes its meaning. */
   readonly version: number
-  readonly operations: Operations
+  readonly operations: O
 }
 
 /** Declares an operation that answers once. */

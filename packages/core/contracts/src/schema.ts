@@ -36,7 +36,7 @@ export const jsonSchema = (schema: z.ZodType, io: 'input' | 'output' = 'output')
       if (meta?.['format'] === 'int64') delete out.anyOf
       if (zodSchema._zod.def.type === 'bigint') Object.assign(out, { type: 'integer', format: 'int64' })
     },
-  }) as JsonSchema
+  })
 
 /** The dotted path and the message of the first thing that a schema refuses; `at` is put before the path. */
 export const firstIssue = (error: z.ZodError, at = ''): { readonly field: string; readonly message: string } => {
@@ -46,29 +46,24 @@ export const firstIssue = (error: z.ZodError, at = ''): { readonly field: string
   return { field: path.join('.'), message: issue?.message ?? 'invalid' }
 }
 
-/** The dotted paths of a schema's secret fields. */
+/** The dotted paths of a schema's secret fields; an item of a list has its list's path. */
 export const secretFields = (schema: z.ZodType): readonly string[] => {
-  const found: string[] = []
+  const found = new Set<string>()
   const walk = (node: unknown, path: string): void => {
     if (typeof node !== 'object' || node === null) return
-    if ('secret' in node && node.secret === true) found.push(path)
-    const properties: unknown = 'properties' in node ? node.properties : undefined
+    const { secret, properties, items, anyOf, oneOf, allOf } = node as Readonly<Record<string, unknown>>
+    if (secret === true) found.add(path)
     for (const [key, value] of Object.entries(properties ?? {})) walk(value, path === '' ? key : `${path}.${key}`)
+    for (const part of [items, anyOf, oneOf, allOf].flat()) walk(part, path)
   }
   walk(jsonSchema(schema, 'input'), '')
-  return found
+  return [...found]
 }
 
 declare const JSON: { rawJSON(text: string): unknown } & typeof globalThis.JSON
+const exact = (_key: string, field: unknown): unknown => {
+  if (typeof field === 'bigint') return JSON.rawJSON(String(field))
+  return typeof field === 'number' && !Number.isFinite(field) ? String(field) : field
+}
 /** JSON text that loses nothing: a bigint keeps its digits, NaN and the infinities become the strings "NaN", "Infinity" and "-Infinity". */
-export const toJson = (value: unknown, indent?: number): string =>
-  JSON.stringify(
-    value,
-    (_key, field: unknown) =>
-      typeof field === 'bigint'
-        ? JSON.rawJSON(String(field))
-        : typeof field === 'number' && !Number.isFinite(field)
-          ? String(field)
-          : field,
-    indent,
-  )
+export const toJson = (value: unknown, indent?: number): string => JSON.stringify(value, exact, indent)
