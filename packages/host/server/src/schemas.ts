@@ -1,0 +1,222 @@
+import { z } from '@hono/zod-openapi'
+
+const time = () => z.string().meta({ format: 'date-time' })
+const count = () => z.int().min(0)
+/** A JSON Schema, as `jsonSchema()` of the contracts makes it. */
+const schemaOfSchema = () => z.record(z.string(), z.unknown())
+
+export const healthStatus = z.enum(['healthy', 'degraded', 'unhealthy', 'unknown'])
+
+export const problem = z
+  .object({
+    error: z.object({
+      code: z.string(),
+      message: z.string(),
+      field: z.string().optional().describe('The dotted path of what was refused'),
+    }),
+  })
+  .openapi('Problem')
+
+export const health = z
+  .object({
+    status: healthStatus,
+    code: z.string().optional(),
+    message: z.string().optional(),
+    latencyMs: z.number().optional(),
+    checkedAt: time(),
+    account: z.string().optional(),
+    version: z.string().optional(),
+    parts: z.record(z.string(), z.enum(['ok', 'denied', 'unavailable'])).optional(),
+  })
+  .openapi('Health')
+
+/** The state after hysteresis; `since` is when it was entered. */
+export const healthState = health.extend({ since: time() }).openapi('HealthState')
+
+const point = z.object({ status: healthStatus, latencyMs: z.number().nullable(), checkedAt: time() })
+
+export const tier = z.enum(['enterprise', 'professional', 'community'])
+const contract = z.object({ start: z.string().nullable(), end: z.string().nullable() })
+
+export const partner = z
+  .object({
+    name: z.string(),
+    connector: z.string(),
+    title: z.string(),
+    config: z.record(z.string(), z.unknown()).describe('Never holds a secret'),
+    credentials: z.string().nullable().describe('The name of a reference in ecosystem.yaml'),
+    tier,
+    owner: z.string().nullable(),
+    tags: z.array(z.string()).readonly(),
+    contract: contract.nullable(),
+    origin: z.enum(['file', 'api']),
+    check: z.object({ everyMs: count(), timeoutMs: count() }),
+    health: healthState.nullable(),
+    history: z.array(point).readonly().describe('The last 60 checks, oldest first'),
+  })
+  .openapi('Partner')
+
+/** What a client may say about a partner; `config` is checked by the connector. */
+export const newPartner = z
+  .strictObject({
+    name: z.string(),
+    connector: z.string(),
+    config: z.record(z.string(), z.unknown()).optional(),
+    credentials: z.string().optional().describe('The name of a reference in ecosystem.yaml; a secret is refused'),
+    tier: tier.optional(),
+    owner: z.string().optional(),
+    tags: z.array(z.string()).readonly().optional(),
+    contract: z.strictObject({ start: z.string().optional(), end: z.string().optional() }).optional(),
+    check: z.strictObject({ every: z.string().optional(), timeout: z.string().optional() }).optional(),
+  })
+  .openapi('NewPartner')
+export const changedPartner = newPartner.omit({ name: true, connector: true }).partial().openapi('ChangedPartner')
+
+const operation = z.object({
+  name: z.string(),
+  title: z.string().nullable(),
+  effect: z.enum(['read', 'write', 'destroy']),
+  many: z.boolean(),
+  input: schemaOfSchema(),
+  output: schemaOfSchema(),
+})
+const encoding = z.enum(['records', 'ndjson', 'arrow'])
+const disposition = z.enum(['append', 'overwrite', 'merge'])
+
+export const connector = z
+  .object({
+    id: z.string(),
+    title: z.string(),
+    description: z.string().nullable(),
+    configSchema: schemaOfSchema(),
+    auth: z.array(z.object({ name: z.string(), kind: z.string(), schema: schemaOfSchema() })).readonly(),
+    capabilities: z
+      .array(
+        z.object({ key: z.string(), id: z.string(), version: z.int(), operations: z.array(operation).readonly() }),
+      )
+      .readonly(),
+    streams: z
+      .array(
+        z.object({
+          name: z.string(),
+          primaryKey: z.array(z.string()).readonly().optional(),
+          cursor: z.string().optional(),
+          schema: schemaOfSchema(),
+        }),
+      )
+      .readonly(),
+    discovers: z.boolean(),
+    sinks: z
+      .array(
+        z.object({
+          name: z.string(),
+          accepts: z.array(encoding).readonly(),
+          dispositions: z.array(disposition).readonly(),
+          commit: z.enum(['transaction', 'idempotent', 'at_least_once']),
+          schema: schemaOfSchema().optional(),
+        }),
+      )
+      .readonly(),
+  })
+  .openapi('Connector')
+
+export const stream = z
+  .object({
+    name: z.string(),
+    primaryKey: z.array(z.string()).readonly().optional(),
+    cursor: z.string().optional(),
+    schema: schemaOfSchema(),
+    discovered: z.boolean(),
+  })
+  .openapi('Stream')
+
+export const records = z
+  .object({
+    records: z.array(z.record(z.string(), z.unknown())).readonly(),
+    truncated: z.boolean().describe('True where the stream holds more'),
+  })
+  .openapi('Records')
+
+export const called = z
+  .object({ result: z.unknown().optional(), results: z.array(z.unknown()).readonly().optional() })
+  .describe('`result` of an operation that answers once, `results` of one that answers with a sequence')
+  .openapi('Called')
+
+const fault = z.object({ code: z.string(), message: z.string() })
+const runStatus = z.enum(['running', 'completed', 'failed', 'cancelled'])
+
+export const run = z
+  .object({
+    id: z.string(),
+    pipeline: z.string(),
+    source: z.string(),
+    sink: z.string(),
+    trigger: z.enum(['manual', 'schedule']),
+    full: z.boolean(),
+    status: runStatus,
+    startedAt: time(),
+    endedAt: time().nullable(),
+    warnings: z.array(z.string()).readonly(),
+    error: fault.optional(),
+    streams: z
+      .array(
+        z.object({
+          stream: z.string(),
+          table: z.string(),
+          mode: z.enum(['full_refresh', 'incremental', 'reconcile']),
+          disposition,
+          status: z.enum(['waiting', 'running', 'completed', 'failed', 'cancelled']),
+          read: count(),
+          written: count(),
+          quarantined: count(),
+          deleted: count(),
+          requests: count(),
+          bytes: count(),
+          startedAt: time().nullable(),
+          endedAt: time().nullable(),
+          error: fault.optional(),
+        }),
+      )
+      .readonly(),
+  })
+  .openapi('Run')
+
+export const pipeline = z
+  .object({
+    name: z.string(),
+    source: z.string(),
+    sink: z.string(),
+    streams: z.array(z.string()).readonly().describe('Empty: every stream that the source has'),
+    everyMs: count().nullable(),
+    lastRun: run.nullable(),
+    running: z.boolean(),
+  })
+  .openapi('Pipeline')
+
+export const quarantined = z
+  .object({
+    stream: z.string(),
+    field: z.string(),
+    reason: z.string(),
+    record: z.unknown(),
+    at: time(),
+  })
+  .openapi('Quarantined')
+
+export const summary = z
+  .object({
+    partners: z.object({
+      total: count(),
+      healthy: count(),
+      degraded: count(),
+      unhealthy: count(),
+      unknown: count(),
+    }),
+    pipelines: count(),
+    runs: z.object({ running: count(), completed: count(), failed: count(), cancelled: count() }),
+    version: z.string(),
+  })
+  .openapi('Summary')
+
+export type PartnerView = z.input<typeof partner>
+export type RunView = z.input<typeof run>
