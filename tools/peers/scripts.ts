@@ -1,0 +1,16 @@
+import { fileURLToPath } from 'node:url'
+
+const script = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
+
+/** Trains scikit-learn models and logs them; its options are in the script's own help. */
+export const trainScript = script('./train.py')
+/** Prints as JSON what MLflow's own Python client reports. */
+export const truthScript = script('./truth.py')
+/** Changes what is there: tag, delete, restore, finish, log. */
+export const changeScript = script('./change.py')
+/** Runs a command until this process is gone. */
+export const serveScript = script('./serve.py')
+/** What the environment is made of. */
+export const requirementsFile = script('./requirements.txt')
+/** The environment itself; git-ignored and reused. */
+export const environmentFolder = script('../../.cache/python')
