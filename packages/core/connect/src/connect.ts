@@ -3,7 +3,9 @@ import type {
   AnyConnection,
   AnyConnector,
   Api,
+  AnyRecord,
   Authorizer,
+  Batch,
   CallOptions,
   Capability,
   ConnectAs,
@@ -79,10 +81,13 @@ const wrapCapabilities = (line: Line, manifest: Manifest, session: AnySession) =
 const wrapRead = (line: Line, manifest: Manifest, session: AnySession) => (name: string, options: ReadOptions = {}) => {
   const { partner } = line
   const declared = own(manifest.streams, name)
-  if (declared === undefined && manifest.discovers !== true)
-    throw unsupported(partner, `stream ${name}`, Object.keys(manifest.streams ?? {}))
+  let check: (batch: Batch<unknown>) => Batch<AnyRecord> = (batch) => batch as Batch<AnyRecord>
   return sequence(line, { kind: 'read', name, effect: 'read' } as const, {
-    accept: () => undefined,
+    accept: () => {
+      if (declared !== undefined) check = recordChecker(partner, name, declared, options)
+      else if (manifest.discovers !== true)
+        throw unsupported(partner, `stream ${name}`, Object.keys(manifest.streams ?? {}))
+    },
     perform: (_input, signal) => {
       const given = { ...options, signal }
       const read = declared === undefined ? undefined : own(session.read, name)
@@ -90,7 +95,7 @@ const wrapRead = (line: Line, manifest: Manifest, session: AnySession) => (name:
       if (declared !== undefined || session.readDiscovered === undefined) throw missing(partner, `the stream ${name}`)
       return session.readDiscovered(name, given)
     },
-    verify: declared === undefined ? (batch) => batch as never : recordChecker(partner, name, declared, options),
+    verify: (batch) => check(batch),
     count: countBatch,
   })(undefined, options)
 }

@@ -10,7 +10,7 @@ import type {
   Writer,
   Written,
 } from '@ecokit/contracts'
-import type { z } from 'zod'
+import { z } from 'zod'
 import { single } from './line.ts'
 import type { Line } from './line.ts'
 import { recordLines } from './lines.ts'
@@ -23,10 +23,18 @@ const batchSize = (batch: AnyBatch) => (batch.encoding === 'records' ? batch.rec
 /** Counts what a batch holds, for the event of a read. */
 export const countBatch = batchSize
 
-const columnsOf = (schema: z.ZodType, columns: readonly string[] | undefined): z.ZodType => {
-  if (columns === undefined || !('pick' in schema)) return schema
-  const wanted = Object.fromEntries(columns.map((column) => [column, true as const]))
-  return (schema as z.ZodObject<Record<string, z.ZodType>>).pick(wanted)
+const columnsOf = (partner: string, name: string, schema: z.ZodType, columns: readonly string[] | undefined): z.ZodType => {
+  if (columns === undefined || !('shape' in schema)) return schema
+  const { shape } = schema as z.ZodObject<Record<string, z.ZodType>>
+  const unknown = columns.find((column) => !Object.hasOwn(shape, column))
+  if (unknown !== undefined)
+    throw integrationError('invalid_input', {
+      partner,
+      what: `${name}: columns: there is no column ${unknown}`,
+      next: `Choose from: ${Object.keys(shape).join(', ')}`,
+      details: { field: 'columns' },
+    })
+  return z.object(Object.fromEntries(columns.map((column) => [column, shape[column] ?? z.unknown()])))
 }
 
 /** Checks each record of a batch by the stream's schema; Arrow passes as it is, NDJSON becomes records. */
@@ -36,7 +44,7 @@ export const recordChecker = (
   declared: Stream,
   options: Pick<ReadOptions, 'columns' | 'onInvalid'>,
 ): ((batch: AnyBatch) => Batch<AnyRecord>) => {
-  const schema = columnsOf(declared.schema, options.columns)
+  const schema = columnsOf(partner, name, declared.schema, options.columns)
   const refuse = (invalid: InvalidRecord): void => {
     if (options.onInvalid !== undefined) return options.onInvalid(invalid)
     throw integrationError('invalid_data', {

@@ -97,11 +97,15 @@ export interface CommitOptions extends CallOptions {
   /** True on the last commit of a complete pass: `overwrite` swaps and `prune` deletes here. */
   readonly final?: boolean
 }
+export interface Committed {
+  /** Rows that `prune` removed. */
+  readonly pruned?: number
+}
 /** One table being written by one run. A second writer on the same table waits or fails with `conflict`. */
 export interface Writer<Row> extends AsyncDisposable {
   /** The checkpoint that was committed last under `key`; undefined when nothing was. */
   resumesFrom(options?: CallOptions): Promise<Checkpoint | undefined>
   write(batch: Batch<Row>, options?: CallOptions): Promise<Written>
   /** Makes everything written so far visible together with the checkpoint. What was not committed is gone after a crash or a dispose. */
-  commit(checkpoint: Checkpoint | undefined, options?: CommitOptions): Promise<void>
+  commit(checkpoint: Checkpoint | undefined, options?: CommitOptions): Promise<Committed | void>
 }
