@@ -1,1 +1,2 @@
-export {}
+export * from './file.ts'
+export { loadEcosystem } from './load.ts'

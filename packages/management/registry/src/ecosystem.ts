@@ -1,0 +1,60 @@
+import type { Tier } from './shape.ts'
+
+/** A way to log in: the scheme's name and its fields; secret ones are `${env:NAME}` as text. */
+export interface CredentialsReference {
+  readonly scheme: string
+  readonly [field: string]: unknown
+}
+
+/** A partner as the file describes it, checked. */
+export interface PartnerEntry {
+  readonly name: string
+  /** The connector's id. */
+  readonly connector: string
+  /** As it was written; the connector's schema has accepted it. */
+  readonly config: Readonly<Record<string, unknown>>
+  /** The name of an entry in `credentials`, the entry itself, or absent. */
+  readonly credentials?: string | CredentialsReference
+  readonly tier: Tier
+  readonly owner?: string
+  readonly tags: readonly string[]
+  /** Days as YYYY-MM-DD. */
+  readonly contract: { readonly start?: string; readonly end?: string }
+  readonly check: { readonly everyMs: number; readonly timeoutMs: number }
+}
+
+export interface PipelineStreamEntry {
+  readonly stream: string
+  readonly table?: string
+  readonly mode?: 'full_refresh' | 'incremental'
+  readonly disposition?: 'append' | 'overwrite' | 'merge'
+  readonly lagMs?: number
+}
+
+/** A pipeline as the file describes it, checked. */
+export interface PipelineEntry {
+  readonly name: string
+  /** The partner's name. */
+  readonly source: string
+  /** The partner's name, without the sink's. */
+  readonly sink: string
+  readonly sinkName: string
+  /** Absent: every stream of the source. */
+  readonly streams?: readonly PipelineStreamEntry[]
+  /** Absent: runs only when asked. */
+  readonly everyMs?: number
+  /** Absent: never. */
+  readonly reconcileEveryMs?: number
+}
+
+/** A whole `ecosystem.yaml`, checked, defaults filled in. */
+export interface Ecosystem {
+  readonly version: 1
+  /** What the file is called in messages. */
+  readonly filename: string
+  readonly credentials: readonly { readonly name: string; readonly reference: CredentialsReference }[]
+  readonly partners: readonly PartnerEntry[]
+  readonly pipelines: readonly PipelineEntry[]
+  readonly server: { readonly host: string; readonly port: number }
+  readonly lineage: { readonly file: string; readonly namespace: string }
+}

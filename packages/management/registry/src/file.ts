@@ -1,0 +1,7 @@
+export { parseEcosystem, formatProblem } from './parse.ts'
+export type { ParseOptions, Parsed } from './parse.ts'
+export type { Problem } from './source.ts'
+export type { CredentialsReference, Ecosystem, PartnerEntry, PipelineEntry, PipelineStreamEntry } from './ecosystem.ts'
+export type { Tier } from './shape.ts'
+export { resolveCredentials } from './credentials.ts'
+export { ecosystemSchema } from './json-schema.ts'

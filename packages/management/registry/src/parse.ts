@@ -1,0 +1,98 @@
+import type { AnyConnector } from '@ecokit/contracts'
+import { checkName, checkPartner } from './check-partner.ts'
+import { checkPipeline } from './check-pipeline.ts'
+import { checkUnused } from './credentials.ts'
+import type { CredentialsReference, Ecosystem } from './ecosystem.ts'
+import { inspect, valueAt } from './explain.ts'
+import type { Finding } from './explain.ts'
+import { CredentialsEntry, File, Lineage, Server } from './shape.ts'
+import { readSource } from './source.ts'
+import type { Problem } from './source.ts'
+
+const maxProblems = 500
+
+const isDefined = <T>(value: T | undefined): value is T => value !== undefined
+
+/** The named entries of a section; an empty section has none. */
+const entriesOf = (root: unknown, section: string, findings: Finding[]): readonly (readonly [string, unknown])[] => {
+  const value = valueAt(root, [section])
+  if (value === undefined || value === null) return []
+  if (typeof value === 'object' && !Array.isArray(value)) return Object.entries(value)
+  findings.push({ path: [section], at: 'value', message: 'expected a map: a name and a colon for each entry' })
+  return []
+}
+
+export interface ParseOptions {
+  /** The connectors that partners may name; what they declare is what entries are judged by. */
+  readonly connectors: readonly AnyConnector[]
+  /** What the file is called in later messages. Default `ecosystem.yaml`. */
+  readonly filename?: string
+}
+export interface Parsed {
+  /** Present exactly when there are no problems. */
+  readonly ecosystem: Ecosystem | undefined
+  /** In the order of the file. */
+  readonly problems: readonly Problem[]
+}
+
+/** Reads and judges a whole `ecosystem.yaml` or `.json`: every problem at once, each at its exact place. Does no I/O and never throws. */
+export const parseEcosystem = (text: string, { connectors, filename = 'ecosystem.yaml' }: ParseOptions): Parsed => {
+  const source = readSource(text)
+  const root = source.value ?? {}
+  if (source.value === undefined) return { ecosystem: undefined, problems: source.problems }
+
+  const file = inspect(File, root, [])
+  const findings: Finding[] = [...file.findings]
+  const sections = {
+    credentials: entriesOf(root, 'credentials', findings),
+    partners: entriesOf(root, 'partners', findings),
+    pipelines: entriesOf(root, 'pipelines', findings),
+  }
+
+  const credentials = new Map<string, CredentialsReference>()
+  for (const [name, raw] of sections.credentials) {
+    const at = ['credentials', name]
+    const { data, findings: shape } = inspect(CredentialsEntry, raw, at)
+    findings.push(...checkName('credentials', name, at), ...shape)
+    if (data !== undefined) credentials.set(name, data)
+  }
+
+  const partners = sections.partners.map(([name, raw]) => checkPartner(name, raw, { connectors, credentials }))
+  findings.push(...partners.flatMap((partner) => partner.findings))
+  const used = new Set(sections.partners.map(([, raw]) => valueAt(raw, ['credentials'])))
+  for (const [name, reference] of credentials)
+    if (!used.has(name)) findings.push(...checkUnused(connectors, reference, ['credentials', name]))
+
+  const neighbours = { connectors, partners: new Map(sections.partners), tables: new Map<string, string>() }
+  const pipelines = sections.pipelines.map(([name, raw]) => checkPipeline(name, raw, neighbours))
+  findings.push(...pipelines.flatMap((pipeline) => pipeline.findings))
+
+  const server = inspect(Server, valueAt(root, ['server']) ?? {}, ['server'])
+  const lineage = inspect(Lineage, valueAt(root, ['lineage']) ?? {}, ['lineage'])
+  findings.push(...server.findings, ...lineage.findings)
+
+  const problems = [...source.problems, ...findings.map(({ path, message, at }) => source.locate(path, message, at))]
+  // A named reference that several partners use is judged once for each of them.
+  const once = new Map(
+    problems.map((problem) => [`${problem.line}:${problem.column} ${problem.field} ${problem.message}`, problem]),
+  )
+  const sorted = [...once.values()].sort((left, right) => left.line - right.line || left.column - right.column)
+  if (sorted.length > 0 || server.data === undefined || lineage.data === undefined)
+    return { ecosystem: undefined, problems: sorted.slice(0, maxProblems) }
+  return {
+    ecosystem: {
+      version: 1,
+      filename,
+      credentials: [...credentials].map(([name, reference]) => ({ name, reference })),
+      partners: partners.map(({ entry }) => entry).filter(isDefined),
+      pipelines: pipelines.map(({ entry }) => entry).filter(isDefined),
+      server: server.data,
+      lineage: lineage.data,
+    },
+    problems: [],
+  }
+}
+
+/** One line for people: `ecosystem.yaml:7:18 partners.mlflow.config.trackingUri: …`. */
+export const formatProblem = ({ field, message, line, column }: Problem, filename: string): string =>
+  `${filename}:${line}:${column} ${field === '' ? '' : `${field}: `}${message}`

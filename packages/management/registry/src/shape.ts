@@ -1,0 +1,128 @@
+import { z } from 'zod'
+
+export const tiers = ['enterprise', 'professional', 'community'] as const
+/** The commercial tier of a partner; says nothing about how well its connector is supported. */
+export type Tier = (typeof tiers)[number]
+
+const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const form = '^[0-9]{1,9}(ms|s|m|h|d)$'
+/** NaN for what is no duration. */
+const toMs = (text: string): number => {
+  const [, amount = '', unit = ''] = /^(\d+)([a-z]+)$/.exec(text) ?? []
+  return Number(amount) * (units[unit] ?? NaN)
+}
+const badDuration = (never: boolean): string =>
+  `not a duration; write a whole number and a unit without a space: 500ms, 10s, 5m, 24h or 7d${never ? '; or never' : ''}`
+
+const bounded = (least: string, most: string, never: boolean) =>
+  z
+    .string({ error: (issue) => (issue.input === undefined ? undefined : badDuration(never)) })
+    .regex(never ? new RegExp(`^never$|${form}`) : new RegExp(form), badDuration(never))
+    .refine((text) => !(toMs(text) < toMs(least)), `must be ${least} or longer`)
+    .refine((text) => !(toMs(text) > toMs(most)), `must be ${most} or shorter`)
+
+/** A duration as text, given in milliseconds. Timers count in 31 bits: more than 24.8 days would fire at once. */
+const duration = (least: string, most = '24d') => bounded(least, most, false).transform(toMs)
+/** A duration, or `never`, which is given as undefined. */
+const durationOrNever = (least: string, most: string) =>
+  bounded(least, most, true).transform((text) => (text === 'never' ? undefined : toMs(text)))
+
+const badName =
+  'not a good name; use lower case letters, digits, - and _, up to 64 characters, and begin with a letter or digit'
+/** Names of partners, pipelines and credentials: they stand in URLs, file names and lineage. */
+export const Name = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, badName)
+
+const date = () => z.iso.date('not a date; write year, month and day: 2026-01-31')
+
+export const Contract = z
+  .strictObject({
+    start: date().optional().describe('First day of the contract.'),
+    end: date().optional().describe('Last day of the contract.'),
+  })
+  .refine(({ start, end }) => start === undefined || end === undefined || start <= end, {
+    path: ['end'],
+    message: 'is before the start; swap the two',
+  })
+
+export const Check = z.strictObject({
+  every: duration('1s').prefault('60s').describe('How often the partner is checked. Default 60s.'),
+  timeout: duration('100ms', '10m').prefault('10s').describe('How long a check may take. Default 10s.'),
+})
+
+export const CredentialsEntry = z.looseObject({
+  scheme: z.string().min(1).describe('Which of the ways to log in that the connector offers.'),
+})
+
+/** What people write under `partners.<name>`; config and credentials are judged by the connector. */
+export const Partner = z.strictObject({
+  connector: z.string().min(1).describe('The id of an installed connector.'),
+  config: z.record(z.string(), z.unknown()).nullish().describe("The connector's own settings; never a secret."),
+  credentials: z
+    .union([z.string(), CredentialsEntry])
+    .optional()
+    .describe('The name of an entry in `credentials`, or the entry itself. May be left out where none is needed.'),
+  tier: z.enum(tiers).default('community').describe('The commercial tier.'),
+  owner: z.string().min(1).max(200).optional().describe('Whom to ask about this partner: a team or a mail address.'),
+  tags: z.array(z.string().min(1).max(64)).max(50).nullish().describe('Words to find it by.'),
+  contract: Contract.optional().describe('When the contract with this partner begins and ends.'),
+  check: Check.prefault({}).describe('How its health is watched.'),
+})
+
+export const StreamOptions = z.strictObject({
+  mode: z.enum(['full_refresh', 'incremental']).optional().describe('Read everything, or only what is new.'),
+  disposition: z
+    .enum(['append', 'overwrite', 'merge'])
+    .optional()
+    .describe('What happens to rows that are there already.'),
+  lag: duration('0s', '365d').optional().describe('How far behind its last position an incremental read starts again.'),
+  table: z
+    .string()
+    .regex(
+      /^[A-Za-z_][A-Za-z0-9_]{0,127}$/,
+      'not a table name; use letters, digits and _, and begin with a letter or _',
+    )
+    .optional()
+    .describe("The table that it is written to. Default: the stream's name."),
+})
+
+/** What people write under `pipelines.<name>`. */
+export const Pipeline = z.strictObject({
+  source: z.string().min(1).describe('The partner that is read.'),
+  sink: z.string().min(1).describe('The partner that is written to, or `partner.sink` where it has several sinks.'),
+  streams: z
+    .union([z.array(z.string().min(1)).min(1), z.record(z.string(), StreamOptions.nullable())])
+    .nullish()
+    .describe('Which streams: a list of names, or a map of names to options. Default: all of them.'),
+  every: duration('1s').optional().describe('How often `ecokit up` runs it. Default: only when asked.'),
+  reconcile: durationOrNever('1m', '365d')
+    .prefault('24h')
+    .describe('How often everything is read and compared, which finds deletes and late edits. Default 24h; or never.'),
+})
+
+export const Server = z.strictObject({
+  host: z.string().min(1).default('127.0.0.1').describe('The address that the server listens on.'),
+  port: z.int().min(0).max(65535).default(8000).describe('The port that it listens on; 0 takes a free one.'),
+})
+export const Lineage = z.strictObject({
+  file: z
+    .string()
+    .min(1)
+    .default('.ecokit/lineage.ndjson')
+    .describe('Where OpenLineage events are written, one in a line.'),
+  namespace: z.string().min(1).default('default').describe("The namespace of the pipelines' names in lineage."),
+})
+
+/** The sections of the file; those with named entries are judged entry by entry. */
+export const File = z.strictObject({
+  version: z.literal(1, {
+    error: (issue) => (issue.input === undefined ? undefined : 'expected 1, the only version there is'),
+  }),
+  credentials: z
+    .unknown()
+    .optional()
+    .describe('Named references to secrets; `${env:NAME}` is the only form of a secret.'),
+  partners: z.unknown().optional().describe('The platforms, by name.'),
+  pipelines: z.unknown().optional().describe('What is copied from where to where, by name.'),
+  server: z.unknown().optional().describe('Where `ecokit up` listens.'),
+  lineage: z.unknown().optional().describe('Where lineage is written.'),
+})
