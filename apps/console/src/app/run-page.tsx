@@ -1,0 +1,104 @@
+import { useEffect, useState } from 'preact/hooks'
+import { api, type LineageEvent, type Quarantined, type Run } from './api.ts'
+import { ago, bytes, count, duration } from './format.ts'
+import { Lineage } from './lineage.tsx'
+import { Status } from './parts.tsx'
+import { Progress } from './progress.tsx'
+import { act, useConsole, useNow } from './state.ts'
+import { Table } from './table.tsx'
+
+const Streams = ({ run }: { readonly run: Run }) => (
+  <section aria-labelledby="streams">
+    <h2 id="streams">Streams</h2>
+    <Table
+      label="Streams of the run"
+      rows={run.streams}
+      identity={(stream) => stream.stream}
+      columns={[
+        { name: 'stream', value: (stream) => stream.stream },
+        { name: 'status', value: (stream) => stream.status },
+        { name: 'pass', value: (stream) => stream.mode },
+        { name: 'into', value: (stream) => `${stream.table} (${stream.disposition})` },
+        { name: 'read', number: true, value: (stream) => stream.read },
+        { name: 'written', number: true, value: (stream) => stream.written },
+        { name: 'quarantined', number: true, value: (stream) => stream.quarantined },
+        { name: 'deleted', number: true, value: (stream) => stream.deleted },
+        { name: 'requests', number: true, value: (stream) => stream.requests },
+        { name: 'bytes', number: true, value: (stream) => bytes(stream.bytes) },
+      ]}
+    />
+    {run.streams.map(
+      (stream) =>
+        stream.error != null && <p class="reason" key={stream.stream}>{`${stream.stream}: ${stream.error.message}`}</p>,
+    )}
+  </section>
+)
+
+const Quarantine = ({ records }: { readonly records: readonly Quarantined[] }) => (
+  <section aria-labelledby="quarantine">
+    <h2 id="quarantine">Quarantine</h2>
+    <Table
+      label="Quarantined records"
+      rows={records}
+      identity={(record) => `${record.at} ${record.stream} ${record.field} ${JSON.stringify(record.record)}`}
+      columns={[
+        { name: 'stream', value: (record) => record.stream },
+        { name: 'field', value: (record) => record.field },
+        { name: 'reason', value: (record) => record.reason },
+        { name: 'record', value: (record) => record.record },
+      ]}
+    />
+  </section>
+)
+
+/** One run: what it read and wrote, what it refused, and where the data came from and went. */
+export const RunPage = ({ id }: { readonly id: string }) => {
+  const { runs } = useConsole()
+  const now = useNow(1000)
+  const [fetched, setFetched] = useState<Run>()
+  const [events, setEvents] = useState<readonly LineageEvent[]>([])
+  const [quarantined, setQuarantined] = useState<readonly Quarantined[]>([])
+  const run = runs?.find((item) => item.id === id) ?? fetched
+  const status = run?.status
+  useEffect(() => {
+    act(async () => {
+      setFetched(await api.run(id))
+      setEvents(await api.lineage(id))
+      setQuarantined(await api.quarantine(id))
+    })
+  }, [id, status])
+  if (run === undefined)
+    return (
+      <p class="empty" role="status">
+        Loading the run …
+      </p>
+    )
+  const took = (run.endedAt === null ? now : Date.parse(run.endedAt)) - Date.parse(run.startedAt)
+  return (
+    <>
+      <p>
+        <a href="#/">← Overview</a>
+      </p>
+      <h1>
+        {run.pipeline} <Status value={run.status} />
+      </h1>
+      <p class="faint">
+        {run.source} → {run.sink} · {run.trigger}
+        {run.full && ', full'} · started {ago(run.startedAt, now)} · took {duration(took)} · <code>{run.id}</code>
+      </p>
+      <dl class="figures large">
+        {(['read', 'written', 'quarantined', 'deleted'] as const).map((name) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{count(run.streams.reduce((sum, stream) => sum + stream[name], 0))}</dd>
+          </div>
+        ))}
+      </dl>
+      {run.error != null && <p class="reason">{run.error.message}</p>}
+      {run.status === 'running' && <Progress run={run} now={now} />}
+      <Streams run={run} />
+      <Lineage events={events} />
+      {quarantined.length > 0 && <Quarantine records={quarantined} />}
+    </>
+  )
+}

@@ -1,0 +1,102 @@
+import { useEffect, useState } from 'preact/hooks'
+import { api, type ApiError, type Health, type Partner, type Pipeline, type Run } from './api.ts'
+
+export interface State {
+  readonly partners: readonly Partner[] | undefined
+  readonly pipelines: readonly Pipeline[] | undefined
+  readonly runs: readonly Run[] | undefined
+  /** Whether the stream of events is open: what is shown is what is. */
+  readonly live: boolean
+  readonly signedOut: boolean
+  /** The sentence of the last thing that went wrong by a click. */
+  readonly notice: string | undefined
+}
+
+let state: State = {
+  partners: undefined,
+  pipelines: undefined,
+  runs: undefined,
+  live: false,
+  signedOut: false,
+  notice: undefined,
+}
+const listeners = new Set<() => void>()
+const change = (part: Partial<State>): void => {
+  state = { ...state, ...part }
+  for (const listener of listeners) listener()
+}
+
+export const useConsole = (): State => {
+  const [, redraw] = useState(0)
+  useEffect(() => {
+    const listener = (): void => redraw((count) => count + 1)
+    listeners.add(listener)
+    return () => void listeners.delete(listener)
+  }, [])
+  return state
+}
+
+/** A time that moves, for "3 s ago". */
+export const useNow = (everyMs: number): number => {
+  const [now, setNow] = useState(Date.now())
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), everyMs)
+    return () => clearInterval(timer)
+  }, [everyMs])
+  return now
+}
+
+const failed = (error: unknown): void => {
+  const status = (error as Partial<ApiError>).status
+  if (status === 401) change({ signedOut: true })
+  else change({ notice: error instanceof Error ? error.message : String(error) })
+}
+/** Runs what a click asks for, and shows what went wrong. */
+export const act = (work: () => Promise<unknown>): void => {
+  change({ notice: undefined })
+  work().then(undefined, failed)
+}
+export const dismiss = (): void => change({ notice: undefined })
+
+const load = async (): Promise<void> => {
+  const [partners, pipelines, runs] = await Promise.all([api.partners(), api.pipelines(), api.runs(30)])
+  change({ partners, pipelines, runs, signedOut: false })
+}
+
+const putPartner = (partner: Partner): void => {
+  const partners = state.partners ?? []
+  const known = partners.some((item) => item.name === partner.name)
+  change({
+    partners: known ? partners.map((item) => (item.name === partner.name ? partner : item)) : [...partners, partner],
+  })
+}
+const putCheck = ({ partner: name, health }: { partner: string; health: Health }): void => {
+  const partner = state.partners?.find((item) => item.name === name)
+  if (partner === undefined) return
+  const seen = { status: health.status, latencyMs: health.latencyMs ?? null, checkedAt: health.checkedAt }
+  putPartner({ ...partner, health: { ...partner.health, ...health }, history: [...partner.history, seen].slice(-60) })
+}
+const putRun = (run: Run): void => {
+  const others = (state.runs ?? []).filter((item) => item.id !== run.id)
+  const runs = [run, ...others].sort((a, b) => Date.parse(b.startedAt) - Date.parse(a.startedAt)).slice(0, 30)
+  const pipelines = state.pipelines?.map((item) =>
+    item.name === run.pipeline ? { ...item, running: run.status === 'running' } : item,
+  )
+  change({ runs, pipelines })
+}
+
+/** Loads everything once and then follows the server's events; the browser reconnects by itself, and then all is loaded again. */
+export const follow = (): void => {
+  load().catch(failed)
+  const events = new EventSource('/api/events')
+  const on = <T>(name: string, put: (data: T) => void): void =>
+    events.addEventListener(name, (event) => put(JSON.parse((event as MessageEvent<string>).data) as T))
+  events.onopen = () => {
+    change({ live: true })
+    load().catch(failed)
+  }
+  events.onerror = () => change({ live: false })
+  on('partner', putPartner)
+  on('check', putCheck)
+  on('run', putRun)
+}

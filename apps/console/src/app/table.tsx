@@ -1,0 +1,86 @@
+import { useState } from 'preact/hooks'
+import { cell } from './format.ts'
+
+export interface Column<T> {
+  readonly name: string
+  readonly value: (row: T) => unknown
+  /** Numbers stand on the right. */
+  readonly number?: boolean
+}
+
+const compare = (a: unknown, b: unknown): number => {
+  // Rows without a value stand last, whichever way it is sorted.
+  const missing = (value: unknown): boolean =>
+    value === undefined || value === null || value === '' || Number.isNaN(value)
+  if (missing(a) || missing(b)) return missing(a) === missing(b) ? 0 : missing(a) ? Infinity : -Infinity
+  return typeof a === 'number' && typeof b === 'number'
+    ? a - b
+    : cell(a).localeCompare(cell(b), 'en', { numeric: true })
+}
+
+/** Rows in an order; a row without a value in that column is last. */
+export const sorted = <T,>(rows: readonly T[], value: (row: T) => unknown, descending: boolean): readonly T[] =>
+  [...rows].sort((a, b) => {
+    const order = compare(value(a), value(b))
+    return Number.isFinite(order) ? (descending ? -order : order) : Math.sign(order)
+  })
+
+interface Props<T> {
+  readonly label: string
+  readonly rows: readonly T[]
+  readonly columns: readonly Column<T>[]
+  readonly identity: (row: T) => string
+  /** The column and direction that it starts with. */
+  readonly by?: string
+  readonly descending?: boolean
+}
+
+/** A table that is sorted by a click or the keyboard on a column's head. */
+export const Table = <T,>({ label, rows, columns, identity, by, descending = false }: Props<T>) => {
+  const [order, setOrder] = useState({ by, descending })
+  const column = columns.find((item) => item.name === order.by)
+  const shown = column === undefined ? rows : sorted(rows, column.value, order.descending)
+  const sort = (name: string): void =>
+    setOrder((last) => ({ by: name, descending: last.by === name ? !last.descending : false }))
+  return (
+    <div class="scroll" tabIndex={0} role="region" aria-label={label}>
+      <table>
+        <thead>
+          <tr>
+            {columns.map((item) => (
+              <th
+                key={item.name}
+                class={item.number === true ? 'number' : ''}
+                scope="col"
+                aria-sort={order.by !== item.name ? 'none' : order.descending ? 'descending' : 'ascending'}
+              >
+                <button onClick={() => sort(item.name)}>
+                  {item.name}
+                  <i aria-hidden="true">{order.by !== item.name ? '' : order.descending ? ' ↓' : ' ↑'}</i>
+                </button>
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {shown.map((row) => (
+            <tr key={identity(row)}>
+              {columns.map((item) => {
+                const text = cell(item.value(row))
+                return (
+                  <td
+                    key={item.name}
+                    class={item.number === true ? 'number' : ''}
+                    title={text.length > 40 ? text : undefined}
+                  >
+                    {text}
+                  </td>
+                )
+              })}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  )
+}
