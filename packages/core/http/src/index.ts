@@ -1,1 +1,4 @@
-export {}
+export { systemClock } from './clock.ts'
+export { resolveHosts, type Host } from './hosts.ts'
+export { openNetwork } from './network.ts'
+export type { Clock, Exchange, Network, NetworkOptions, NetworkRuntime } from './types.ts'
