@@ -142,7 +142,7 @@ const claimTable = (
 }
 
 // Streams are judged one by one, so that a fault in one does not hide those of the others.
-const Rest = Pipeline.extend({ streams: z.unknown() })
+const Rest = Pipeline.extend({ streams: z.unknown().optional() })
 
 /** Judges one entry of `pipelines`: its own fields, and whether partners, sink and streams exist. Gives the entry when nothing is wrong. */
 export const checkPipeline = (

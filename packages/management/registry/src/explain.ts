@@ -78,12 +78,12 @@ const nounOf = (value: unknown): string => {
 }
 const describe = (schemas: readonly Json[]): string => {
   const first = schemas[0] ?? {}
-  const choices = first['enum']
+  const choices = 'const' in first ? [first['const']] : first['enum']
   const what =
     first['format'] === 'uri'
       ? 'a URL'
       : Array.isArray(choices)
-        ? `one of ${listOf(choices.map(String))}`
+        ? `${choices.length === 1 ? '' : 'one of '}${listOf(choices.map(String))}`
         : (nouns[typeof first['type'] === 'string' ? first['type'] : ''] ?? 'a value')
   const about = schemas.find((schema) => typeof schema['description'] === 'string')?.['description']
   return typeof about === 'string' ? `${what} (${about.replace(/\.$/, '')})` : what

@@ -1,2 +1,6 @@
 export * from './file.ts'
 export { loadEcosystem } from './load.ts'
+export { openRegistry } from './registry.ts'
+export type { FileChanges, PartnerFilter, Registry, RegistryOptions, RegistrySummary } from './registry.ts'
+export type { PartnerInput } from './input.ts'
+export type { PartnerRecord } from './record.ts'

@@ -1,0 +1,92 @@
+import { integrationError } from '@ecokit/contracts'
+import { checkPartner } from './check-partner.ts'
+import type { Surroundings } from './check-partner.ts'
+import type { PartnerEntry } from './ecosystem.ts'
+import type { Finding } from './explain.ts'
+import type { PartnerRecord } from './record.ts'
+import type { Tier } from './shape.ts'
+import { readSource } from './source.ts'
+
+/** What may be said about a partner through the API: an entry of `partners` in the file's own words. Judged at run time, whatever its type. */
+export interface PartnerInput {
+  readonly connector: string
+  readonly config?: Readonly<Record<string, unknown>>
+  /** The name of an entry of the file's `credentials`; null removes it in an update. */
+  readonly credentials?: string | null
+  readonly tier?: Tier
+  readonly owner?: string | null
+  readonly tags?: readonly string[]
+  readonly contract?: { readonly start?: string; readonly end?: string } | null
+  /** Durations as in the file: `30s`. */
+  readonly check?: { readonly every?: string; readonly timeout?: string }
+}
+
+const refuse = (findings: readonly { readonly field: string; readonly message: string }[]) =>
+  integrationError('invalid_config', {
+    what: findings.map(({ field, message }) => `${field}: ${message}`).join('\n'),
+    details: { field: findings[0]?.field ?? '' },
+  })
+
+const said = ({ path, message }: Finding) => ({ field: path.join('.'), message })
+
+/** Foreign data as plain objects without a prototype, under the limits of the file. */
+const plain = (value: unknown, at: string): Readonly<Record<string, unknown>> => {
+  let text: string | undefined
+  try {
+    text = JSON.stringify(value) as string | undefined
+  } catch {
+    text = undefined
+  }
+  const { value: read, problems } = readSource(text ?? '')
+  if (problems.length > 0)
+    throw refuse(problems.map(({ field, message }) => ({ field: field === '' ? at : `${at}.${field}`, message })))
+  if (typeof read !== 'object' || read === null || Array.isArray(read))
+    throw refuse([{ field: at, message: 'expected a map of fields' }])
+  return read as Readonly<Record<string, unknown>>
+}
+
+const withoutNulls = (value: Readonly<Record<string, unknown>>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(value).filter(([, item]) => item !== null))
+
+const judge = (name: string, raw: Readonly<Record<string, unknown>>, surroundings: Surroundings): PartnerEntry => {
+  const at = ['partners', name]
+  const own = typeof raw['credentials'] === 'object'
+  const { entry, findings } = checkPartner(name, own ? { ...raw, credentials: undefined } : raw, surroundings)
+  if (!own && entry !== undefined) return entry
+  const path = [...at, 'credentials']
+  const message = 'expected the name of an entry of `credentials` in the file; only the file may hold references'
+  const others = findings.filter((finding) => !own || finding.path.join('.') !== path.join('.'))
+  throw refuse([...(own ? [{ field: path.join('.'), message }] : []), ...others.map(said)])
+}
+
+/** Judges a new partner; throws `invalid_config` with the words that the file's check would use. */
+export const judgeNew = (name: unknown, input: unknown, surroundings: Surroundings): PartnerEntry => {
+  if (typeof name !== 'string' || name === '') throw refuse([{ field: 'name', message: 'missing; expected a text' }])
+  return judge(name, withoutNulls(plain(input, `partners.${name}`)), surroundings)
+}
+
+/** Judges a partner as it would be after the changes; `null` takes a field away, `config` is replaced as a whole. */
+export const judgeChange = (current: PartnerRecord, changes: unknown, surroundings: Surroundings): PartnerEntry => {
+  const given = plain(changes, `partners.${current.name}`)
+  const { connector, config, credentials, tier, owner, tags, contract } = current
+  const check = { every: `${current.check.everyMs}ms`, timeout: `${current.check.timeoutMs}ms` }
+  const merged = {
+    connector,
+    config,
+    credentials: credentials ?? null,
+    tier,
+    owner: owner ?? null,
+    tags,
+    contract,
+    ...given,
+  }
+  const wanted = given['check']
+  return judge(
+    current.name,
+    withoutNulls({
+      ...merged,
+      check: typeof wanted === 'object' && !Array.isArray(wanted) ? { ...check, ...wanted } : (wanted ?? check),
+    }),
+    surroundings,
+  )
+}

@@ -1,0 +1,284 @@
+import { connectUnknown } from '@ecokit/connect'
+import type { Runtime } from '@ecokit/connect'
+import { integrationError } from '@ecokit/contracts'
+import type { AnyConnection, AnyConnector } from '@ecokit/contracts'
+import type { Database, Row, Store } from '@ecokit/store'
+import type { Transaction } from 'kysely'
+import { findConnector } from './check-partner.ts'
+import { resolveCredentials, resolveNamed } from './credentials.ts'
+import type { Ecosystem, PartnerEntry } from './ecosystem.ts'
+import { judgeChange, judgeNew } from './input.ts'
+import type { PartnerInput } from './input.ts'
+import { referenceOf, toColumns, toRecord } from './record.ts'
+import type { PartnerRecord } from './record.ts'
+import type { Tier } from './shape.ts'
+import { listOf, nearest, quote } from './suggest.ts'
+
+export interface RegistryOptions {
+  readonly store: Store
+  /** The installed connectors. */
+  readonly connectors: readonly AnyConnector[]
+  /** The checked file; its partners are written into the store. Absent: only what the API registered, and no credentials. */
+  readonly ecosystem?: Ecosystem
+  /** Where `${env:NAME}` is looked up. Default: the process's environment. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** Epoch milliseconds; default the machine's clock. */
+  readonly now?: () => number
+}
+
+/** What partners are looked for by; all that is given must fit. */
+export interface PartnerFilter {
+  /** A capability's id (`mlops.runs`) or its key on the connection (`runs`). */
+  readonly capability?: string
+  readonly tier?: Tier
+  /** A template's name (`mlops`): the first part of a capability's id. */
+  readonly template?: string
+  readonly tag?: string
+}
+
+export interface FileChanges {
+  readonly added: readonly string[]
+  readonly changed: readonly string[]
+  readonly removed: readonly string[]
+}
+
+export interface RegistrySummary {
+  readonly total: number
+  readonly byTier: Readonly<Record<string, number>>
+  readonly byConnector: Readonly<Record<string, number>>
+  readonly byOrigin: Readonly<Record<string, number>>
+}
+
+/** Who the partners are and how they are reached. Everything is read from the store, so that several processes agree. */
+export interface Registry {
+  /** Makes the store follow the file; throws `conflict`, and changes nothing, when a name is taken by a partner of the API. */
+  syncFile(ecosystem: Ecosystem): Promise<FileChanges>
+  /** Throws `invalid_config` naming the field, `conflict` when the name is taken. */
+  register(name: string, input: PartnerInput): Promise<PartnerRecord>
+  /** Changes the fields that are given; throws `invalid_config`, `not_found`, or `conflict` for a partner of the file. */
+  update(name: string, changes: Partial<PartnerInput>): Promise<PartnerRecord>
+  /** Removes the partner with its health history; throws `not_found`, or `conflict` for a partner of the file. */
+  remove(name: string): Promise<void>
+  /** Throws `not_found` with the nearest name. */
+  get(name: string): Promise<PartnerRecord>
+  /** By name. */
+  list(): Promise<readonly PartnerRecord[]>
+  find(filter: PartnerFilter): Promise<readonly PartnerRecord[]>
+  /** Partners whose contract ends within so many days or has ended, the nearest end first; `daysLeft` is negative after the end. */
+  expiring(days: number): Promise<readonly (PartnerRecord & { readonly daysLeft: number })[]>
+  /** Opens a connection; throws `not_found`, `unsupported` (no such connector here), `invalid_config` or `invalid_credentials`. */
+  connect(name: string, runtime?: Runtime): Promise<AnyConnection>
+  /** What the health monitor watches: `revision` changes with everything that a connection is made of. */
+  checks(): Promise<
+    readonly {
+      readonly name: string
+      readonly everyMs: number
+      readonly timeoutMs: number
+      readonly revision: string
+    }[]
+  >
+  summary(): Promise<RegistrySummary>
+}
+
+const day = 86_400_000
+const isOwn = (name: string, ecosystem: Ecosystem | undefined) =>
+  integrationError('conflict', {
+    partner: name,
+    what: `this partner stands in ${ecosystem?.filename ?? 'ecosystem.yaml'}`,
+    next: 'Change it there; the API changes only partners that it registered',
+    details: {},
+  })
+
+const unknownPartner = (name: string, names: readonly string[]) => {
+  const meant = nearest(name, names)
+  const there = names.length === 0 ? 'There are no partners yet' : `Partners: ${listOf(names)}`
+  return integrationError('not_found', {
+    what: `there is no partner ${quote(name)}`,
+    next: meant === undefined ? there : `Did you mean ${quote(meant)}?`,
+    details: {},
+  })
+}
+
+const remove = async (transaction: Transaction<Database>, names: readonly string[]): Promise<void> => {
+  for (const name of names) {
+    await transaction.deleteFrom('health_checks').where('partner', '=', name).execute()
+    await transaction.deleteFrom('health_states').where('partner', '=', name).execute()
+    await transaction.deleteFrom('partners').where('name', '=', name).execute()
+  }
+}
+
+const syncPartners = async (store: Store, ecosystem: Ecosystem, at: number): Promise<FileChanges> =>
+  store.db.transaction().execute(async (transaction) => {
+    const rows = new Map((await transaction.selectFrom('partners').selectAll().execute()).map((row) => [row.name, row]))
+    const clashes = ecosystem.partners.filter(({ name }) => rows.get(name)?.origin === 'api').map(({ name }) => name)
+    if (clashes.length > 0)
+      throw integrationError('conflict', {
+        what: clashes.map((name) => `partners.${name}: the API has registered a partner of this name`).join('\n'),
+        next: `Rename it in ${ecosystem.filename}, or remove the other one through the API`,
+        details: {},
+      })
+    const [added, changed]: [string[], string[]] = [[], []]
+    for (const entry of ecosystem.partners) {
+      const columns = toColumns(entry, 'file')
+      const row: Readonly<Record<string, unknown>> | undefined = rows.get(entry.name)
+      if (row === undefined) {
+        added.push(entry.name)
+        await transaction
+          .insertInto('partners')
+          .values({ ...columns, created_at: at, updated_at: at })
+          .execute()
+      } else if (Object.entries(columns).some(([column, value]) => row[column] !== value)) {
+        changed.push(entry.name)
+        await transaction
+          .updateTable('partners')
+          .set({ ...columns, updated_at: at })
+          .where('name', '=', entry.name)
+          .execute()
+      }
+    }
+    const kept = new Set(ecosystem.partners.map(({ name }) => name))
+    const removed = [...rows.values()]
+      .filter(({ name, origin }) => origin === 'file' && !kept.has(name))
+      .map(({ name }) => name)
+    await remove(transaction, removed)
+    return { added, changed, removed }
+  })
+
+const count = (words: readonly string[]): Readonly<Record<string, number>> => {
+  const counts = new Map<string, number>()
+  for (const word of words) counts.set(word, (counts.get(word) ?? 0) + 1)
+  return Object.fromEntries(counts)
+}
+
+/** Opens the registry over a store and makes it follow the file. */
+export const openRegistry = async (options: RegistryOptions): Promise<Registry> => {
+  const { store, connectors, env = process.env, now = Date.now } = options
+  let ecosystem = options.ecosystem
+  const surroundings = () => ({
+    connectors,
+    credentials: new Map(ecosystem?.credentials.map(({ name, reference }) => [name, reference])),
+  })
+  const record = (row: Row<'partners'>): PartnerRecord => toRecord(row, connectors, ecosystem)
+  const rows = () => store.db.selectFrom('partners').selectAll().orderBy('name').execute()
+
+  const find = async (name: string): Promise<Row<'partners'>> => {
+    const row = await store.db.selectFrom('partners').selectAll().where('name', '=', name).executeTakeFirst()
+    if (row !== undefined) return row
+    throw unknownPartner(
+      name,
+      (await rows()).map((other) => other.name),
+    )
+  }
+  const save = async (entry: PartnerEntry, fresh: boolean): Promise<PartnerRecord> => {
+    const at = now()
+    const columns = toColumns(entry, 'api')
+    if (fresh) {
+      const added = await store.db
+        .insertInto('partners')
+        .values({ ...columns, created_at: at, updated_at: at })
+        .onConflict((conflict) => conflict.column('name').doNothing())
+        .returning('name')
+        .executeTakeFirst()
+      if (added === undefined)
+        throw integrationError('conflict', {
+          partner: entry.name,
+          what: 'a partner of this name exists already',
+          next: 'Choose another name, or update that one',
+          details: {},
+        })
+    } else
+      await store.db
+        .updateTable('partners')
+        .set({ ...columns, updated_at: at })
+        .where('name', '=', entry.name)
+        .where('origin', '=', 'api')
+        .execute()
+    return record(await find(entry.name))
+  }
+
+  const registry: Registry = {
+    syncFile: async (next) => {
+      const changes = await syncPartners(store, next, now())
+      ecosystem = next
+      return changes
+    },
+    register: async (name, input) => {
+      if (ecosystem?.partners.some((partner) => partner.name === name)) throw isOwn(name, ecosystem)
+      return save(judgeNew(name, input, surroundings()), true)
+    },
+    update: async (name, changes) => {
+      const row = await find(name)
+      if (row.origin === 'file') throw isOwn(name, ecosystem)
+      return save(judgeChange(record(row), changes, surroundings()), false)
+    },
+    remove: async (name) => {
+      const row = await find(name)
+      if (row.origin === 'file') throw isOwn(name, ecosystem)
+      await store.db.transaction().execute((transaction) => remove(transaction, [name]))
+    },
+    get: async (name) => record(await find(name)),
+    list: async () => (await rows()).map(record),
+    find: async ({ capability, tier, template, tag }) =>
+      (await registry.list()).filter((partner) => {
+        const provided = Object.entries(findConnector(connectors, partner.connector)?.manifest.provides ?? {})
+        return (
+          (capability === undefined || provided.some(([key, { id }]) => key === capability || id === capability)) &&
+          (template === undefined || provided.some(([, { id }]) => id.startsWith(`${template}.`))) &&
+          (tier === undefined || partner.tier === tier) &&
+          (tag === undefined || partner.tags.includes(tag))
+        )
+      }),
+    expiring: async (days) => {
+      const today = Math.floor(now() / day)
+      return (await registry.list())
+        .flatMap((partner) => {
+          const { end } = partner.contract
+          const daysLeft = end === undefined ? Infinity : Date.parse(end) / day - today
+          return daysLeft <= days ? [{ ...partner, daysLeft }] : []
+        })
+        .sort((left, right) => left.daysLeft - right.daysLeft)
+    },
+    connect: async (name, runtime) => {
+      const row = await find(name)
+      const connector = findConnector(connectors, row.connector)
+      if (connector === undefined)
+        throw integrationError('unsupported', {
+          partner: name,
+          what: `its connector ${quote(row.connector)} is not installed`,
+          next: `Install it, or register the partner with one of: ${listOf(connectors.map(({ manifest }) => manifest.id))}`,
+          details: { what: row.connector },
+        })
+      const own = row.origin === 'file' && ecosystem?.partners.some((partner) => partner.name === name) === true
+      const credentials =
+        own && ecosystem !== undefined
+          ? resolveCredentials(ecosystem, name, env)
+          : row.credentials === null
+            ? undefined
+            : resolveNamed(ecosystem, name, row.credentials, env)
+      const as = {
+        name,
+        config: JSON.parse(row.config) as unknown,
+        ...(credentials === undefined ? {} : { credentials }),
+      }
+      return connectUnknown(connector, as, { checkTimeoutMs: row.check_timeout_ms, ...runtime })
+    },
+    checks: async () =>
+      (await rows()).map((row) => ({
+        name: row.name,
+        everyMs: row.check_every_ms,
+        timeoutMs: row.check_timeout_ms,
+        revision: JSON.stringify([row.connector, row.config, row.check_timeout_ms, referenceOf(row, ecosystem)]),
+      })),
+    summary: async () => {
+      const partners = await registry.list()
+      return {
+        total: partners.length,
+        byTier: count(partners.map(({ tier }) => tier)),
+        byConnector: count(partners.map(({ connector }) => connector)),
+        byOrigin: count(partners.map(({ origin }) => origin)),
+      }
+    },
+  }
+  if (ecosystem !== undefined) await registry.syncFile(ecosystem)
+  return registry
+}
