@@ -1,0 +1,131 @@
+// Speed and memory, each beside a bare loop in the same rounds. `pnpm bench [calls|pages|mlflow|imports …] [--rows N] [--rounds N] [--json]`
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { runPython, startMlflow } from '@ecokit/peers'
+import { interleave, print, sample, summarise, type Summary } from './measure.ts'
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rows: { type: 'string', default: '1000000' },
+    calls: { type: 'string', default: '40000' },
+    runs: { type: 'string', default: '3000' },
+    rounds: { type: 'string', default: '5' },
+    json: { type: 'boolean', default: false },
+  },
+})
+const rounds = Number(values.rounds)
+const scratch = mkdtempSync(join(tmpdir(), 'ecokit-bench-'))
+
+const withServer = async <T>(rows: number, use: (url: string) => Promise<T>): Promise<T> => {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'server.ts'), String(rows)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const [line] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string]
+  try {
+    return await use(line.trim())
+  } finally {
+    child.kill()
+  }
+}
+
+const calls = (inFlight: string) => () =>
+  withServer(1000, async (url) =>
+    summarise(
+      await interleave(rounds, {
+        'bare undici.request, JSON': () => sample('calls.ts', ['undici', url, values.calls, inFlight]),
+        'connect: operation': () => sample('calls.ts', ['connect', url, values.calls, inFlight]),
+      }),
+    ),
+  )
+
+let folders = 0
+const pages = (): Promise<readonly Summary[]> =>
+  withServer(Number(values.rows), async (url) => {
+    const variant = (name: string) => async () => {
+      const folder = join(scratch, String(folders++))
+      const measured = await sample('pages.ts', [name, url, values.rows, folder])
+      rmSync(folder, { recursive: true, force: true })
+      return measured
+    }
+    return summarise(
+      await interleave(rounds, {
+        'bare split + DuckDB (no check)': variant('split'),
+        'bare JSON.parse + zod, no sink': variant('objects'),
+        'flow: connector to Parquet': variant('flow'),
+      }),
+    )
+  })
+
+const mlflow = async (): Promise<readonly Summary[]> => {
+  const folder = join(scratch, 'mlflow')
+  mkdirSync(folder)
+  await using server = await startMlflow({ folder })
+  process.stderr.write(`  logging ${values.runs} runs\n`)
+  await runPython(join(import.meta.dirname, 'log-runs.py'), [server.url, values.runs])
+  return summarise(
+    await interleave(rounds, {
+      'bare undici + JSON.parse': () => sample('mlflow.ts', ['undici', server.url]),
+      'connector: stream of runs': () => sample('mlflow.ts', ['stream', server.url]),
+    }),
+  )
+}
+
+const imports = async (): Promise<readonly Summary[]> =>
+  summarise(
+    await interleave(rounds, {
+      'zod alone': () => sample('imports.ts', ['zod']),
+      'undici alone': () => sample('imports.ts', ['undici']),
+      '@ecokit/connector-mlflow': () => sample('imports.ts', ['@ecokit/connector-mlflow']),
+      '@ecokit/connector-local': () => sample('imports.ts', ['@ecokit/connector-local']),
+    }),
+  )
+
+const suites: Readonly<
+  Record<string, readonly { title: string; unit: string; run: () => Promise<readonly Summary[]> }[]>
+> = {
+  calls: [
+    { title: 'Calls, 32 in flight (goal B2: CPU at most 1.6 x bare)', unit: 'calls', run: calls('32') },
+    { title: 'Calls, one at a time (goal B2: at most 30 us more at the median)', unit: 'calls', run: calls('1') },
+  ],
+  pages: [
+    {
+      title: `REST pages to Parquet, ${values.rows} rows (goal B1 of the sync engine: 0.9 of the raw split by CPU)`,
+      unit: 'rows',
+      run: pages,
+    },
+  ],
+  mlflow: [{ title: `Runs of a real MLflow server, ${values.runs} runs`, unit: 'rows', run: mlflow }],
+  imports: [{ title: 'Cold import (goal B3: at most 1.2 x zod alone)', unit: 'imports', run: imports }],
+}
+const chosen = positionals.length === 0 ? Object.keys(suites) : positionals
+const unknown = chosen.filter((name) => suites[name] === undefined)
+if (unknown.length > 0) {
+  console.error(`No such bench: ${unknown.join(', ')}. There are: ${Object.keys(suites).join(', ')}`)
+  process.exit(2)
+}
+try {
+  const results: Record<string, readonly Summary[]> = {}
+  for (const suite of chosen.flatMap((name) => suites[name] ?? [])) {
+    process.stderr.write(`${suite.title}\n`)
+    const rows = await suite.run()
+    results[suite.title] = rows
+    if (!values.json) print(suite.title, suite.unit, rows)
+  }
+  const document = {
+    date: new Date().toISOString().slice(0, 10),
+    node: process.version,
+    cores: availableParallelism(),
+    rounds,
+    results,
+  }
+  if (values.json) console.log(JSON.stringify(document, undefined, 2))
+  else
+    writeFileSync(join(import.meta.dirname, `${chosen.join('-')}.json`), `${JSON.stringify(document, undefined, 2)}\n`)
+} finally {
+  rmSync(scratch, { recursive: true, force: true })
+}
