@@ -20,7 +20,10 @@ if (command !== 'start' && command !== 'test') stop('Usage: npm start | npm test
 
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const stampFile = join(root, 'node_modules', '.installed')
-const stamp = createHash('sha256').update(readFileSync(join(root, 'pnpm-lock.yaml'))).update(process.platform).digest('hex')
+const stamp = createHash('sha256')
+  .update(readFileSync(join(root, 'pnpm-lock.yaml')))
+  .update(process.platform)
+  .digest('hex')
 const node = join(root, 'node_modules', 'node', 'bin', windows ? 'node.exe' : 'node')
 
 if (!existsSync(node) || !existsSync(stampFile) || readFileSync(stampFile, 'utf8') !== stamp) {
@@ -33,7 +36,10 @@ if (!existsSync(node) || !existsSync(stampFile) || readFileSync(stampFile, 'utf8
     shell: windows,
     env: { ...process.env, CI: process.env.CI ?? '1' },
   })
-  if (installed.error) stop(`npx could not be started (${installed.error.message}): install npm beside Node, then run the same command again.`)
+  if (installed.error)
+    stop(
+      `npx could not be started (${installed.error.message}): install npm beside Node, then run the same command again.`,
+    )
   if (installed.status !== 0) stop('Installing dependencies failed; what pnpm said stands above.')
   mkdirSync(dirname(stampFile), { recursive: true })
   writeFileSync(stampFile, stamp)
@@ -45,5 +51,6 @@ const child = spawn(node, [join(root, 'tools', 'run', `${command}.ts`), ...rest]
   env: { ...process.env, PATH: [dirname(node), join(root, 'node_modules', '.bin'), process.env.PATH].join(delimiter) },
 })
 // The terminal sends Ctrl-C to the whole group; the child decides when to end, and we end with it.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => signal !== 'SIGINT' && child.kill(signal))
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+  process.on(signal, () => signal !== 'SIGINT' && child.kill(signal))
 child.on('exit', (code, signal) => process.exit(code ?? (signal === 'SIGINT' ? 130 : 1)))

@@ -17,7 +17,11 @@ export interface Stage {
 /** Runs a command with its output shown; resolves to its exit code. */
 export const shell = (command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<number> =>
   new Promise((resolve) => {
-    const child = spawn(command, args, { stdio: 'inherit', env: { ...process.env, ...env }, shell: process.platform === 'win32' })
+    const child = spawn(command, args, {
+      stdio: 'inherit',
+      env: { ...process.env, ...env },
+      shell: process.platform === 'win32',
+    })
     child.on('error', (error) => {
       console.error(`${command}: ${error.message}`)
       resolve(127)
@@ -58,7 +62,9 @@ export const runStages = async (stages: readonly Stage[]): Promise<number> => {
   console.log('')
   for (const row of rows) {
     const mark = row.outcome.failed === 0 ? styleText('green', 'ok    ') : styleText('red', 'failed')
-    console.log(`${mark} ${row.name.padEnd(12)} ${String(row.outcome.passed).padStart(5)} passed ${String(row.outcome.failed).padStart(4)} failed  ${row.time}`)
+    console.log(
+      `${mark} ${row.name.padEnd(12)} ${String(row.outcome.passed).padStart(5)} passed ${String(row.outcome.failed).padStart(4)} failed  ${row.time}`,
+    )
   }
   for (const name of skipped) console.log(styleText('yellow', `left out: ${name}`))
   console.log(`\nall checks in ${seconds(start)}`)

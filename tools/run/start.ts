@@ -40,7 +40,8 @@ const readOptions = () => {
       },
     })
     for (const name of ['port', 'mlflow-port'] as const)
-      if (!/^\d{1,5}$/.test(values[name]) || Number(values[name]) > 65_535) fail(`--${name} must be a port, not "${values[name]}"`, 2)
+      if (!/^\d{1,5}$/.test(values[name]) || Number(values[name]) > 65_535)
+        fail(`--${name} must be a port, not "${values[name]}"`, 2)
     return values
   } catch (error) {
     return fail(`${error instanceof Error ? error.message : String(error)}\n\n${help}`, 2)
@@ -57,7 +58,10 @@ const cli = join(root, 'packages', 'host', 'cli', 'src', 'bin.ts')
 
 const portIsFree = async (port: number): Promise<boolean> => {
   const server = createServer()
-  const free = await Promise.race([once(server.listen(port, '127.0.0.1'), 'listening').then(() => true), once(server, 'error').then(() => false)])
+  const free = await Promise.race([
+    once(server.listen(port, '127.0.0.1'), 'listening').then(() => true),
+    once(server, 'error').then(() => false),
+  ])
   server.close()
   return free
 }
@@ -65,18 +69,28 @@ const portIsFree = async (port: number): Promise<boolean> => {
 /** The sample, with the address of the MLflow that is really there. */
 const writeConfig = (trackingUri: string): void => {
   const sample = readFileSync(join(root, 'examples', 'mlflow-to-lake', 'ecosystem.yaml'), 'utf8')
-  writeFileSync(file, sample.replace('http://127.0.0.1:5001', () => trackingUri).replace('port: 8000', () => `port: ${options.port}`))
+  writeFileSync(
+    file,
+    sample.replace('http://127.0.0.1:5001', () => trackingUri).replace('port: 8000', () => `port: ${options.port}`),
+  )
 }
 
 const openMlflow = async (signal: AbortSignal): Promise<{ url: string; server: Mlflow | undefined }> => {
   if (options.mlflow !== undefined) return { url: options.mlflow, server: undefined }
   const port = Number(options['mlflow-port'])
   if (port !== 0 && !(await portIsFree(port)))
-    fail(`port ${port} is in use, and MLflow needs it. Stop what holds it, choose another with --mlflow-port, or point at a running MLflow with --mlflow URL`)
+    fail(
+      `port ${port} is in use, and MLflow needs it. Stop what holds it, choose another with --mlflow-port, or point at a running MLflow with --mlflow URL`,
+    )
   say('Starting MLflow …')
-  const server = await startMlflow({ folder: join(folder, 'mlflow'), port, signal, progress: (message) => say(`  ${message} …`) })
+  const server = await startMlflow({
+    folder: join(folder, 'mlflow'),
+    port,
+    signal,
+    progress: (message) => say(`  ${message} …`),
+  })
   say(`MLflow answers at ${server.url}`)
-  await runPython(trainScript, ['--tracking-uri', server.url, '--once'], { signal, line: (line) => say(`  ${line}`) })
+  await runPython(trainScript, ['--url', server.url, '--once'], { signal, line: (line) => say(`  ${line}`) })
   return { url: server.url, server }
 }
 
@@ -100,7 +114,10 @@ const followFirstRun = async (signal: AbortSignal): Promise<void> => {
   const token = readFileSync(join(folder, '.ecokit', 'token'), 'utf8').trim()
   const seen = Date.now()
   while (!signal.aborted) {
-    const reply = await fetch(`http://127.0.0.1:${options.port}/api/runs?pipeline=mlflow-to-lake&limit=1`, { headers: { authorization: `Bearer ${token}` }, signal })
+    const reply = await fetch(`http://127.0.0.1:${options.port}/api/runs?pipeline=mlflow-to-lake&limit=1`, {
+      headers: { authorization: `Bearer ${token}` },
+      signal,
+    })
     const { runs } = (await reply.json()) as { runs: SyncedRun[] }
     const run = runs[0]
     if (run !== undefined && run.status !== 'running' && Date.parse(run.startedAt) > seen - 30_000) {
@@ -113,7 +130,10 @@ const followFirstRun = async (signal: AbortSignal): Promise<void> => {
 
 const untilServing = async (child: ChildProcess, signal: AbortSignal): Promise<boolean> => {
   while (child.exitCode === null && child.signalCode === null && !signal.aborted) {
-    const ready = await fetch(`http://127.0.0.1:${options.port}/healthz`, { signal: AbortSignal.timeout(1000) }).then((reply) => reply.ok, () => false)
+    const ready = await fetch(`http://127.0.0.1:${options.port}/healthz`, { signal: AbortSignal.timeout(1000) }).then(
+      (reply) => reply.ok,
+      () => false,
+    )
     if (ready) return true
     await new Promise((wake) => setTimeout(wake, 150))
   }
@@ -121,7 +141,10 @@ const untilServing = async (child: ChildProcess, signal: AbortSignal): Promise<b
 }
 
 const serve = async (signal: AbortSignal): Promise<number> => {
-  if (!(await portIsFree(Number(options.port)))) return fail(`port ${options.port} is in use, and the console needs it. Stop what holds it, or choose another with --port`)
+  if (!(await portIsFree(Number(options.port))))
+    return fail(
+      `port ${options.port} is in use, and the console needs it. Stop what holds it, or choose another with --port`,
+    )
   const child = ecokit(['up'])
   const exited = once(child, 'exit') as Promise<[number | null]>
   signal.addEventListener('abort', () => child.kill('SIGTERM'), { once: true })
@@ -139,7 +162,9 @@ for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => stoppi
 
 const main = async (): Promise<number> => {
   mkdirSync(folder, { recursive: true })
-  const built = spawn(process.execPath, [join(root, 'apps', 'console', 'build.mjs')], { stdio: ['ignore', 'ignore', 'inherit'] })
+  const built = spawn(process.execPath, [join(root, 'apps', 'console', 'build.mjs')], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
   const [mlflow] = await Promise.all([openMlflow(stopping.signal), once(built, 'exit')])
   try {
     writeConfig(mlflow.url)

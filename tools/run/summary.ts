@@ -20,21 +20,27 @@ export interface SyncedRun {
   }[]
 }
 
-const queries = (lake: string): readonly string[] => [
-  `SELECT name, count(*) AS runs FROM runs JOIN experiments USING (experiment_id) GROUP BY name ORDER BY runs DESC`,
-  `SELECT run_name, metrics['accuracy'] AS accuracy FROM runs WHERE metrics['accuracy'] IS NOT NULL ORDER BY accuracy DESC LIMIT 5`,
-  `SELECT key, count(*) AS points, min(value) AS best FROM metrics WHERE key LIKE '%loss%' GROUP BY key`,
-].map((query) => `duckdb ${lake} "${query}"`)
+const queries = (lake: string): readonly string[] =>
+  [
+    `SELECT name, count(*) AS runs FROM runs JOIN experiments USING (experiment_id) GROUP BY name ORDER BY runs DESC`,
+    `SELECT run_name, metrics['accuracy'] AS accuracy FROM runs WHERE metrics['accuracy'] IS NOT NULL ORDER BY accuracy DESC LIMIT 5`,
+    `SELECT key, count(*) AS points, min(value) AS best FROM metrics WHERE key LIKE '%loss%' GROUP BY key`,
+  ].map((query) => `duckdb ${lake} "${query}"`)
 
 /** Rows per stream, duration, where the lake is, and three queries to try. */
 export const printSummary = (run: SyncedRun, lakeFile: string): void => {
   const lake = relative(process.cwd(), lakeFile)
-  const took = run.endedAt == null ? '' : ` in ${((Date.parse(run.endedAt) - Date.parse(run.startedAt)) / 1000).toFixed(1)} s`
+  const took =
+    run.endedAt == null ? '' : ` in ${((Date.parse(run.endedAt) - Date.parse(run.startedAt)) / 1000).toFixed(1)} s`
   const colour = run.status === 'completed' ? 'green' : 'red'
   console.log(`\n${styleText(colour, `Sync ${run.status}`)}${took}`)
-  console.log(`  ${'stream'.padEnd(20)}${'read'.padStart(9)}${'written'.padStart(9)}${'quarantined'.padStart(13)}${'requests'.padStart(10)}  pass`)
+  console.log(
+    `  ${'stream'.padEnd(20)}${'read'.padStart(9)}${'written'.padStart(9)}${'quarantined'.padStart(13)}${'requests'.padStart(10)}  pass`,
+  )
   for (const row of run.streams) {
-    console.log(`  ${row.stream.padEnd(20)}${String(row.read).padStart(9)}${String(row.written).padStart(9)}${String(row.quarantined).padStart(13)}${String(row.requests).padStart(10)}  ${row.mode}`)
+    console.log(
+      `  ${row.stream.padEnd(20)}${String(row.read).padStart(9)}${String(row.written).padStart(9)}${String(row.quarantined).padStart(13)}${String(row.requests).padStart(10)}  ${row.mode}`,
+    )
     if (row.error !== undefined) console.log(styleText('red', `    ${row.error.message}`))
   }
   if (run.error !== undefined) console.log(styleText('red', `  ${run.error.message}`))

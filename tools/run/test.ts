@@ -25,12 +25,24 @@ const vitest: Stage = {
   run: async () => {
     const file = join(results, 'vitest.json')
     rmSync(file, { force: true })
-    const code = await shell('vitest', ['run', '--coverage', '--reporter=default', '--reporter=json', `--outputFile.json=${file}`])
+    const code = await shell('vitest', [
+      'run',
+      '--coverage',
+      '--reporter=default',
+      '--reporter=json',
+      `--outputFile.json=${file}`,
+    ])
     const report = JSON.parse(readFileSync(file, 'utf8')) as VitestReport
     // A file that fails before its first test has no failed test of its own, and still must count.
-    const brokenFiles = report.testResults.filter((result) => result.status === 'failed' && !result.assertionResults.some((test) => test.status === 'failed')).length
+    const brokenFiles = report.testResults.filter(
+      (result) => result.status === 'failed' && !result.assertionResults.some((test) => test.status === 'failed'),
+    ).length
     const failed = report.numFailedTests + brokenFiles
-    const skipped = report.testResults.flatMap((result) => result.assertionResults.filter((test) => ['skipped', 'pending', 'todo'].includes(test.status)).map((test) => test.fullName))
+    const skipped = report.testResults.flatMap((result) =>
+      result.assertionResults
+        .filter((test) => ['skipped', 'pending', 'todo'].includes(test.status))
+        .map((test) => test.fullName),
+    )
     return { passed: report.numPassedTests, failed: failed === 0 && code !== 0 ? 1 : failed, skipped }
   },
 }
@@ -61,7 +73,11 @@ const stages: readonly Stage[] = [
   vscode,
 ]
 
-const only = process.argv.slice(2).find((argument) => argument.startsWith('--only='))?.slice('--only='.length).split(',')
+const only = process.argv
+  .slice(2)
+  .find((argument) => argument.startsWith('--only='))
+  ?.slice('--only='.length)
+  .split(',')
 const unknown = only?.filter((name) => !stages.some((stage) => stage.name === name)) ?? []
 if (unknown.length > 0) {
   console.error(`No such check: ${unknown.join(', ')}. There are: ${stages.map((stage) => stage.name).join(', ')}`)

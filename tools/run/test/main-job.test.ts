@@ -1,0 +1,93 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { changeScript, runPython, startMlflow, trainScript, type Mlflow } from '@ecokit/peers'
+import { requirePeer } from '@ecokit/peers/vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { lake, node, normal, sync, truth } from './lake.ts'
+
+const peer = await requirePeer('mlflow')
+
+peer.describe('npm start', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ecokit-start-'))
+  let mlflow: Mlflow
+
+  const change = (...what: readonly string[]) => runPython(changeScript, ['--url', mlflow.url, ...what])
+  const equal = async (): Promise<void> => {
+    expect(normal(await lake(folder))).toEqual(normal(await truth(mlflow.url)))
+  }
+
+  beforeAll(async () => {
+    mlflow = await startMlflow({ folder: join(folder, 'mlflow') })
+    await runPython(trainScript, ['--url', mlflow.url, '--runs', '12'])
+  }, 300_000)
+  afterAll(async () => {
+    await mlflow.stop()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  test('--once exits 0, and the lake holds exactly what MLflow reports', { timeout: 120_000 }, async () => {
+    const ran = await node('tools/run/start.ts', ['--once', '--mlflow', mlflow.url, '--folder', folder])
+    expect(ran.stderr).not.toContain('    at ')
+    expect(ran.stdout).toMatch(/Sync completed/)
+    expect(ran.stdout).toMatch(/Three queries to try/)
+    expect(ran.code).toBe(0)
+    await equal()
+  })
+
+  test('a second sync reads only what is new, changed or open', { timeout: 180_000 }, async () => {
+    const idle = await sync(folder)
+    await runPython(trainScript, ['--url', mlflow.url, '--runs', '3', '--open', '1', '--seed', '7'])
+    const after = await sync(folder)
+    await equal()
+    const all = (await truth(mlflow.url)).runs.length
+    const runs = after.streams.find((stream) => stream.stream === 'runs')
+    // The lag reads the last few minutes again, which in a test is nearly everything: the bound is that of the stream's own tests.
+    expect(runs?.mode).toBe('incremental')
+    expect(runs?.read).toBeGreaterThanOrEqual(3)
+    expect(runs?.read).toBeLessThanOrEqual(all)
+    expect(idle.streams.every((stream) => stream.mode === 'incremental' || stream.mode === 'full_refresh')).toBe(true)
+    expect(after.streams.every((stream) => stream.requests > 0)).toBe(true)
+  })
+
+  test('an open run that ends, and goes on logging, is brought up to date', { timeout: 120_000 }, async () => {
+    await change('finish-all')
+    await sync(folder)
+    await equal()
+  })
+
+  test('a full sync finds a late tag, a deleted and a restored run', { timeout: 180_000 }, async () => {
+    const [first, second] = (await truth(mlflow.url)).runs.map((run) => String(run['run_id']))
+    await change('tag', first!, 'reviewed', 'yes')
+    await change('delete', second!)
+    await sync(folder, '--full')
+    await equal()
+    await change('restore', second!)
+    await sync(folder, '--full')
+    await equal()
+  })
+
+  test('a dead MLflow, a wrong option and a port in use are one clear line', { timeout: 60_000 }, async () => {
+    const dead = await node('tools/run/start.ts', [
+      '--once',
+      '--mlflow',
+      'http://127.0.0.1:9',
+      '--folder',
+      join(folder, 'dead'),
+    ])
+    expect(dead.code).toBe(1)
+    expect(dead.stdout + dead.stderr).toMatch(/mlflow/)
+    expect(dead.stderr).not.toContain('    at ')
+    const wrong = await node('tools/run/start.ts', ['--port', 'many'])
+    expect(wrong).toMatchObject({ code: 2, stderr: 'error: --port must be a port, not "many"\n' })
+    const taken = await node('tools/run/start.ts', [
+      '--once',
+      '--mlflow-port',
+      String(mlflow.port),
+      '--folder',
+      join(folder, 'taken'),
+    ])
+    expect(taken.code).toBe(1)
+    expect(taken.stderr).toMatch(/^error: port \d+ is in use/)
+  })
+})
