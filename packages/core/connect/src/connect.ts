@@ -4,7 +4,6 @@ import type {
   AnyConnector,
   Api,
   AnyRecord,
-  Authorizer,
   Batch,
   CallOptions,
   Capability,
@@ -13,6 +12,7 @@ import type {
   Connector,
   IntegrationError,
   Manifest,
+  OpenHttp,
   Operation,
   ReadOptions,
   WriteOptions,
@@ -78,27 +78,29 @@ const wrapCapabilities = (line: Line, manifest: Manifest, session: AnySession) =
     ]),
   )
 
-const wrapRead = (line: Line, manifest: Manifest, session: AnySession) => (name: string, options: ReadOptions = {}) => {
-  const { partner } = line
-  const declared = own(manifest.streams, name)
-  let check: (batch: Batch<unknown>) => Batch<AnyRecord> = (batch) => batch as Batch<AnyRecord>
-  return sequence(line, { kind: 'read', name, effect: 'read' } as const, {
-    accept: () => {
-      if (declared !== undefined) check = recordChecker(partner, name, declared, options)
-      else if (manifest.discovers !== true)
-        throw unsupported(partner, `stream ${name}`, Object.keys(manifest.streams ?? {}))
-    },
-    perform: (_input, signal) => {
-      const given = { ...options, signal }
-      const read = declared === undefined ? undefined : own(session.read, name)
-      if (read !== undefined) return read(given)
-      if (declared !== undefined || session.readDiscovered === undefined) throw missing(partner, `the stream ${name}`)
-      return session.readDiscovered(name, given)
-    },
-    verify: (batch) => check(batch),
-    count: countBatch,
-  })(undefined, options)
-}
+const wrapRead =
+  (line: Line, manifest: Manifest, session: AnySession) =>
+  (name: string, options: ReadOptions = {}) => {
+    const { partner } = line
+    const declared = own(manifest.streams, name)
+    let check: (batch: Batch<unknown>) => Batch<AnyRecord> = (batch) => batch as Batch<AnyRecord>
+    return sequence(line, { kind: 'read', name, effect: 'read' } as const, {
+      accept: () => {
+        if (declared !== undefined) check = recordChecker(partner, name, declared, options)
+        else if (manifest.discovers !== true)
+          throw unsupported(partner, `stream ${name}`, Object.keys(manifest.streams ?? {}))
+      },
+      perform: (_input, signal) => {
+        const given = { ...options, signal }
+        const read = declared === undefined ? undefined : own(session.read, name)
+        if (read !== undefined) return read(given)
+        if (declared !== undefined || session.readDiscovered === undefined) throw missing(partner, `the stream ${name}`)
+        return session.readDiscovered(name, given)
+      },
+      verify: (batch) => check(batch),
+      count: countBatch,
+    })(undefined, options)
+  }
 
 const wrapWrite =
   (line: Line, manifest: Manifest, session: AnySession, writers: Set<AnyWriter>) =>
@@ -134,7 +136,7 @@ const wrapWrite =
   }
 
 const firstHost = (partner: string, manifest: Manifest, config: unknown): string => {
-  const host = resolveHosts(manifest.hosts, config)[0]
+  const host = resolveHosts(manifest.hosts, config, partner)[0]
   if (host === undefined) throw unsupported(partner, 'host to send a request to', [])
   return host.origin
 }
@@ -159,10 +161,7 @@ export const connectUnknown = (
 
   const closing = new AbortController()
   const line = openLine({ partner, closed: closing.signal, secrets, runtime })
-  const now = runtime.clock?.now ?? Date.now
-  const hosts = { partner, hosts: manifest.hosts, config, secrets, runtime: line.counted }
-
-  let anonymous: ReturnType<typeof openNetwork> | undefined
+  const now = () => runtime.clock?.now() ?? Date.now()
   const opening = { kind: 'call', name: 'open', effect: 'read' } as const
   const attempt = <T>(work: () => T): T => {
     try {
@@ -171,15 +170,11 @@ export const connectUnknown = (
       throw line.failure(thrown, opening)
     }
   }
-  const authorizer: Authorizer | undefined = attempt(() =>
-    scheme?.open(credentials, {
-      config,
-      http: (baseUrl, options) => (anonymous ??= openNetwork(hosts)).http(baseUrl, options),
-      tokens: memoryTokens(now),
-      now,
-    }),
+  const authorizer =
+    scheme && ((http: OpenHttp) => scheme.open(credentials, { config, http, tokens: memoryTokens(now), now }))
+  const network = attempt(() =>
+    openNetwork({ partner, hosts: manifest.hosts, config, authorizer, secrets, runtime: line.counted }),
   )
-  const network = attempt(() => openNetwork({ ...hosts, ...(authorizer !== undefined && { authorizer }) }))
   const session = attempt(
     () =>
       (connector.open as (opening: object) => object)({
@@ -204,7 +199,7 @@ export const connectUnknown = (
     )
     const ends = [...[...writers].map((writer) => () => writer[Symbol.asyncDispose]()), () => session.close?.()]
     const outcomes = await Promise.allSettled(ends.map(async (end) => end()))
-    await Promise.all([network.close(), anonymous?.close()])
+    await network.close()
     const failed = outcomes.find((outcome) => outcome.status === 'rejected')
     if (failed !== undefined) throw line.failure(failed.reason, { ...opening, name: 'close' })
   }
@@ -241,7 +236,7 @@ export const connectUnknown = (
     ...(manifest.events !== undefined && { events: session.events }),
     close,
     [Symbol.asyncDispose]: close,
-  } as AnyConnection
+  }
 }
 
 /** Connects to a partner: checks config and credentials at once, does no I/O, and wraps every operation that the manifest lists. */

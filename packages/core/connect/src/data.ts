@@ -23,7 +23,12 @@ const batchSize = (batch: AnyBatch) => (batch.encoding === 'records' ? batch.rec
 /** Counts what a batch holds, for the event of a read. */
 export const countBatch = batchSize
 
-const columnsOf = (partner: string, name: string, schema: z.ZodType, columns: readonly string[] | undefined): z.ZodType => {
+const columnsOf = (
+  partner: string,
+  name: string,
+  schema: z.ZodType,
+  columns: readonly string[] | undefined,
+): z.ZodType => {
   if (columns === undefined || !('shape' in schema)) return schema
   const { shape } = schema as z.ZodObject<Record<string, z.ZodType>>
   const unknown = columns.find((column) => !Object.hasOwn(shape, column))
@@ -46,7 +51,10 @@ export const recordChecker = (
 ): ((batch: AnyBatch) => Batch<AnyRecord>) => {
   const schema = columnsOf(partner, name, declared.schema, options.columns)
   const refuse = (invalid: InvalidRecord): void => {
-    if (options.onInvalid !== undefined) return options.onInvalid(invalid)
+    if (options.onInvalid !== undefined) {
+      options.onInvalid(invalid)
+      return
+    }
     throw integrationError('invalid_data', {
       partner,
       what: `${name}: a record does not fit the stream's schema at ${invalid.field}: ${invalid.reason}`,
@@ -127,7 +135,7 @@ const sieve = (schema: z.ZodType | undefined, batch: Batch<AnyRecord>): Sieved =
     index += 1
   }
   const { encoding: _encoding, ...rest } = batch
-  return { batch: { ...rest, encoding: 'records', records } as Batch<AnyRecord>, rejected, positions }
+  return { batch: { ...rest, encoding: 'records', records }, rejected, positions }
 }
 
 const merge = (written: Written, { rejected, positions }: Sieved): Written =>

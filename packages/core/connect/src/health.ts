@@ -52,7 +52,10 @@ export const openCheck = (
   })
   return async (options) => {
     const started = performance.now()
-    const took = () => ({ latencyMs: Math.round((performance.now() - started) * 100) / 100, checkedAt: new Date().toISOString() })
+    const took = () => ({
+      latencyMs: Math.round((performance.now() - started) * 100) / 100,
+      checkedAt: new Date().toISOString(),
+    })
     try {
       const { account, version, parts } = await checked(undefined, options)
       return {

@@ -17,8 +17,8 @@ interface Tally {
 
 /** Counts and times one call for the observer. */
 interface Watch {
-  run<T>(work: () => T): T
-  end(code: ErrorCode | undefined, records?: number): void
+  readonly run: <T>(work: () => T) => T
+  readonly end: (code: ErrorCode | undefined, records?: number) => void
 }
 
 /** What every wrapped call of one connection shares. */
@@ -89,7 +89,7 @@ export const sequence = <In, Out, Item>(line: Line, call: Call, steps: Steps<In,
           source = undefined
           return
         }
-        const out = steps.verify(next.value as never)
+        const out = steps.verify(next.value)
         records += steps.count?.(out) ?? 1
         yield out
         signal.throwIfAborted()
@@ -109,9 +109,9 @@ export const sequence = <In, Out, Item>(line: Line, call: Call, steps: Steps<In,
 const isZodError = (value: unknown): value is z.ZodError =>
   value instanceof Error && 'issues' in value && Array.isArray(value.issues)
 
-/** Replaces every secret in a text. */
+/** Hides the secrets in a text; those of under 4 characters are left alone, as in core/http, which would make it unreadable. */
 export const redact = (text: string, secrets: readonly string[]): string =>
-  secrets.reduce((clean, secret) => clean.replaceAll(secret, '***'), text)
+  secrets.reduce((clean, secret) => (secret.length < 4 ? clean : clean.replaceAll(secret, '***')), text)
 
 const clean = (value: unknown, secrets: readonly string[]): unknown =>
   typeof value === 'string' ? redact(value, secrets) : value
@@ -158,7 +158,7 @@ export const openLine = (about: {
 }): Line & { readonly counted: Runtime } => {
   const { partner, closed, secrets, runtime } = about
   const { observer } = runtime
-  const now = runtime.clock?.now ?? Date.now
+  const now = () => runtime.clock?.now() ?? Date.now()
   const tallies = observer === undefined ? undefined : new AsyncLocalStorage<Tally>()
   const counted: Runtime =
     tallies === undefined
