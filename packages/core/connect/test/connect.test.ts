@@ -15,12 +15,19 @@ afterAll(() => server.stop())
 beforeEach(() => {
   handler = (request, response) => {
     const url = new URL(request.url ?? '', 'http://x')
-    if (url.pathname === '/about') { answer(response, 200, { version: '1.2' }); return; }
+    if (url.pathname === '/about') {
+      answer(response, 200, { version: '1.2' })
+      return
+    }
     if (url.pathname === '/notes') {
-      if (request.method === 'POST') { answer(response, 200, { id: '9', text: 'made' }); return; }
+      if (request.method === 'POST') {
+        answer(response, 200, { id: '9', text: 'made' })
+        return
+      }
       const page = Number(url.searchParams.get('page') ?? 0)
       const items = [0, 1].map((at) => ({ id: String(page * 2 + at), text: 't' }))
-      answer(response, 200, { items, ...(page < 2 && { next: String(page + 1) }) }); return;
+      answer(response, 200, { items, ...(page < 2 && { next: String(page + 1) }) })
+      return
     }
     answer(response, 200, { id: '5', text: 'five' })
   }

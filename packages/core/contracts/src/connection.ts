@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import type { Api, CallOptions } from './operations.ts'
-import type { Batch, Discovered, ReadOptions, Stream, WriteOptions, Writer } from './data.ts'
+import type { AnyRecord, Batch, Discovered, ReadOptions, Stream, WriteOptions, Writer } from './data.ts'
 import type { ErrorCode } from './errors.ts'
 import type { EventSource } from './events.ts'
 import type { CredentialsOf, If, Manifest, Part, PartState, RowOf } from './connector.ts'
@@ -22,7 +22,6 @@ export interface Health {
   readonly parts?: Readonly<Record<string, PartState>>
 }
 
-export type AnyRecord = Readonly<Record<string, unknown>>
 /** A connection to a partner of unknown make: what flow, hosts and tools hold. Optional members are there exactly when the manifest has the section. */
 export interface AnyConnection extends AsyncDisposable {
   readonly name: string

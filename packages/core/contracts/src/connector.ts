@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import type { ApiImplementation, CallOptions, Capability } from './operations.ts'
-import type { Batch, Discovered, Reader, ReadOptions, Sink, Stream, WriteOptions, Writer } from './data.ts'
+import type { AnyRecord, Batch, Discovered, Reader, ReadOptions, Sink, Stream, WriteOptions, Writer } from './data.ts'
 import type { EventSource, EventTypes } from './events.ts'
 import type { AuthScheme, OpenHttp } from './network.ts'
 
@@ -30,7 +30,8 @@ export interface Manifest {
 
 export type Part<M, K extends string> = M extends Readonly<Record<K, infer V extends object>> ? V : {}
 export type If<M, K extends string, T> = M extends Readonly<Record<K, object | true>> ? T : {}
-export type RowOf<S> = S extends Stream<infer R> | Sink<infer R> ? z.input<R> : never
+type Row<R> = unknown extends R ? AnyRecord : R // a sink without a schema takes records of any shape
+export type RowOf<S> = S extends Stream<infer R> | Sink<infer R> ? Row<z.input<R>> : never
 type Fields<T> = string extends keyof T ? {} : T // z.object({}) reads as Record<string, never>, which forbids `scheme` too
 
 export type ConfigOf<M extends Manifest> = z.output<M['config']>

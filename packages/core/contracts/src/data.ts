@@ -2,6 +2,7 @@ import type { z } from 'zod'
 import type { CallOptions } from './operations.ts'
 import type { JsonSchema } from './schema.ts'
 
+export type AnyRecord = Readonly<Record<string, unknown>>
 /** A sequence of records of one shape. Key and cursor names are checked by `stream()` and stored as strings, so that streams of unknown make fit one list. */
 export interface Stream<Row extends z.ZodType = z.ZodType> {
   readonly schema: Row

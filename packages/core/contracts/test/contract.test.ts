@@ -208,7 +208,10 @@ export const local = defineConnector(
     write: {
       tables: async () => ({
         resumesFrom: async () => undefined,
-        write: async (b) => ({ rows: b.encoding === 'records' ? b.records.length : b.count, rejected: [] }),
+        write: async (b) => ({
+          rows: b.encoding === 'records' ? b.records.filter((r) => r['id'] !== null).length : b.count,
+          rejected: [],
+        }),
         async commit() {},
         async [Symbol.asyncDispose]() {},
       }),
