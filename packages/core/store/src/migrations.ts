@@ -85,6 +85,7 @@ const first =
       .addColumn('read', 'bigint', (column) => column.notNull().defaultTo(0))
       .addColumn('written', 'bigint', (column) => column.notNull().defaultTo(0))
       .addColumn('quarantined', 'bigint', (column) => column.notNull().defaultTo(0))
+      .addColumn('deduplicated', 'bigint', (column) => column.notNull().defaultTo(0))
       .addColumn('deleted', 'bigint', (column) => column.notNull().defaultTo(0))
       .addColumn('requests', 'bigint', (column) => column.notNull().defaultTo(0))
       .addColumn('bytes', 'bigint', (column) => column.notNull().defaultTo(0))

@@ -89,6 +89,8 @@ interface RunStreams {
   read: number
   written: number
   quarantined: number
+  /** Read, and the same key as another record of its batch: the sink kept one of them. */
+  deduplicated: number
   deleted: number
   requests: number
   bytes: number

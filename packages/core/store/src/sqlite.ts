@@ -123,7 +123,7 @@ const connectionTo = (database: DatabaseSync, path: string): DatabaseConnection 
         const { changes, lastInsertRowid } = statement.run(...values)
         return Promise.resolve({ rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) })
       } catch (error) {
-        return Promise.reject(explain(path, error) as Error)
+        return Promise.reject(explain(path, error))
       }
     },
     async *streamQuery<R>({ sql, parameters }: CompiledQuery) {
@@ -155,7 +155,7 @@ const driverOf = (path: string): Driver => {
         opened = { database, connection: connectionTo(database, path) }
         return Promise.resolve()
       } catch (error) {
-        return Promise.reject(explain(path, error) as Error)
+        return Promise.reject(explain(path, error))
       }
     },
     acquireConnection: () => Promise.resolve(connection()),

@@ -1,0 +1,182 @@
+import { toJson, type IntegrationError } from '@ecokit/contracts'
+import type { NewRow, Row, Store } from '@ecokit/store'
+import type { PlannedStream } from './plan.ts'
+import { readState, type FlowState } from './state.ts'
+import { noCounts, type Counts, type RunStatus } from './types.ts'
+
+/** What is written about a stream while it runs. */
+export type StreamPatch = Partial<
+  Pick<Row<'run_streams'>, 'status' | 'mode' | 'requests' | 'started_at' | 'ended_at' | 'error_code' | 'error_message'>
+> &
+  Partial<Counts>
+
+/** Everything that a run writes into the store. */
+export interface Ledger {
+  begin(run: NewRow<'runs'>, streams: readonly PlannedStream[]): Promise<void>
+  stream(name: string, patch: StreamPatch): Promise<void>
+  /** Keeps the state that the sink has committed: the truth where the sink cannot, for display elsewhere. */
+  committed(key: string, state: FlowState, stream: string, patch: StreamPatch): Promise<void>
+  state(key: string): Promise<unknown>
+  quarantine(rows: readonly Omit<NewRow<'quarantine'>, 'run_id' | 'at'>[]): Promise<void>
+  /** Says that the run is alive; true when somebody asked it to stop. */
+  beat(): Promise<boolean>
+  finish(status: RunStatus, error: IntegrationError | undefined, warnings: readonly string[]): Promise<void>
+}
+
+/** SQLite takes 32,766 values in a statement; this is far below, and a transaction of milliseconds. */
+const rowsAtOnce = 500
+
+export const openLedger = (store: Store, run: string, now: () => number): Ledger => {
+  const { db } = store
+  const touch = (name: string, patch: StreamPatch, within: Store['db']) =>
+    within
+      .updateTable('run_streams')
+      .set({ ...patch, updated_at: now() })
+      .where('run_id', '=', run)
+      .where('stream', '=', name)
+      .execute()
+  const beat = async (within: Store['db'] = db): Promise<boolean> => {
+    const at = now()
+    const rows = await within
+      .updateTable('runs')
+      .set({ heartbeat_at: at, updated_at: at })
+      .where('id', '=', run)
+      .returning('cancel_requested_at')
+      .execute()
+    return rows[0]?.cancel_requested_at != null
+  }
+  return {
+    begin: async (row, streams) => {
+      await db.transaction().execute(async (transaction) => {
+        await transaction.insertInto('runs').values(row).execute()
+        for (const [position, { stream, table, mode, disposition }] of streams.entries())
+          await transaction
+            .insertInto('run_streams')
+            .values({
+              run_id: run,
+              stream,
+              table_name: table,
+              position,
+              status: 'waiting',
+              mode,
+              disposition,
+              ...noCounts,
+              requests: 0,
+              started_at: null,
+              ended_at: null,
+              updated_at: row.updated_at,
+              error_code: null,
+              error_message: null,
+            })
+            .execute()
+      })
+    },
+    stream: async (name, patch) => {
+      await db.transaction().execute(async (transaction) => {
+        await touch(name, patch, transaction)
+        await beat(transaction)
+      })
+    },
+    committed: async (key, state, name, patch) => {
+      const row = {
+        checkpoint: toJson(state),
+        complete: state.complete ? 1 : 0,
+        reconciled_at: state.reconciledAt ?? null,
+        counts: toJson(state.counts),
+        updated_at: now(),
+      }
+      await db.transaction().execute(async (transaction) => {
+        await transaction
+          .insertInto('flow_state')
+          .values({ key, ...row })
+          .onConflict((conflict) => conflict.column('key').doUpdateSet(row))
+          .execute()
+        await touch(name, patch, transaction)
+        await beat(transaction)
+      })
+    },
+    state: async (key) => {
+      const row = await db.selectFrom('flow_state').select('checkpoint').where('key', '=', key).executeTakeFirst()
+      return row?.checkpoint == null ? undefined : (JSON.parse(row.checkpoint) as unknown)
+    },
+    quarantine: async (rows) => {
+      const at = now()
+      for (let from = 0; from < rows.length; from += rowsAtOnce)
+        await db
+          .insertInto('quarantine')
+          .values(rows.slice(from, from + rowsAtOnce).map((row) => ({ ...row, run_id: run, at })))
+          .execute()
+    },
+    beat: () => beat(),
+    finish: async (status, error, warnings) => {
+      const at = now()
+      await db
+        .updateTable('runs')
+        .set({
+          status,
+          ended_at: at,
+          updated_at: at,
+          warnings: JSON.stringify(warnings),
+          error_code: error?.code ?? null,
+          error_message: error?.message ?? null,
+        })
+        .where('id', '=', run)
+        .execute()
+    },
+  }
+}
+
+/** A run whose process is gone, with the streams that it was at. */
+export interface DeadRun {
+  readonly id: string
+  readonly pipeline: string
+  readonly streams: readonly string[]
+}
+
+export const ended = { code: 'internal', message: 'the process ended before the run did' } as const
+
+/** Marks runs as failed whose process ended without saying so, and corrects their counts to what was committed. */
+export const buryRuns = async (
+  store: Store,
+  now: () => number,
+  isDead: (run: { readonly pipeline: string; readonly holder: string }) => boolean,
+): Promise<readonly DeadRun[]> =>
+  store.db.transaction().execute(async (transaction) => {
+    const running = await transaction.selectFrom('runs').selectAll().where('status', '=', 'running').execute()
+    const dead: DeadRun[] = []
+    for (const { id, pipeline } of running.filter(isDead)) {
+      const at = now()
+      const mark = { error_code: ended.code, error_message: ended.message, ended_at: at, updated_at: at }
+      await transaction
+        .updateTable('runs')
+        .set({ ...mark, status: 'failed' })
+        .where('id', '=', id)
+        .execute()
+      const streams = await transaction
+        .selectFrom('run_streams')
+        .selectAll()
+        .where('run_id', '=', id)
+        .where('status', 'in', ['running', 'waiting'])
+        .execute()
+      for (const { stream, status, table_name } of streams) {
+        const kept = await transaction
+          .selectFrom('flow_state')
+          .select('checkpoint')
+          .where('key', '=', `${pipeline}/${stream}`)
+          .executeTakeFirst()
+        const state = readState(kept?.checkpoint == null ? undefined : JSON.parse(kept.checkpoint), table_name)
+        await transaction
+          .updateTable('run_streams')
+          .set({
+            ...(status === 'running' ? { ...mark, status: 'failed' as const } : { status: 'cancelled' as const }),
+            ...(state?.run === id ? state.counts : noCounts),
+            updated_at: at,
+          })
+          .where('run_id', '=', id)
+          .where('stream', '=', stream)
+          .execute()
+      }
+      dead.push({ id, pipeline, streams: streams.filter((one) => one.status === 'running').map((one) => one.stream) })
+    }
+    return dead
+  })

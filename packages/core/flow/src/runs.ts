@@ -1,0 +1,139 @@
+import type { ErrorCode } from '@ecokit/contracts'
+import type { Row, Store } from '@ecokit/store'
+import { lineageEvent, type LineageEvent } from './lineage.ts'
+import type { Failure, Run, StreamRun } from './types.ts'
+
+const iso = (at: number): string => new Date(at).toISOString()
+const isoOrNull = (at: number | null): string | null => (at === null ? null : iso(at))
+
+const failure = (row: { error_code: string | null; error_message: string | null }): { error?: Failure } =>
+  row.error_code === null
+    ? {}
+    : { error: { code: row.error_code as ErrorCode, message: row.error_message ?? row.error_code } }
+
+const toStream = (row: Row<'run_streams'>): StreamRun => ({
+  stream: row.stream,
+  table: row.table_name,
+  status: row.status,
+  mode: row.mode,
+  disposition: row.disposition,
+  read: row.read,
+  written: row.written,
+  quarantined: row.quarantined,
+  deduplicated: row.deduplicated,
+  deleted: row.deleted,
+  requests: row.requests,
+  bytes: row.bytes,
+  startedAt: isoOrNull(row.started_at),
+  endedAt: isoOrNull(row.ended_at),
+  durationMs: row.started_at === null ? 0 : (row.ended_at ?? row.updated_at) - row.started_at,
+  ...failure(row),
+})
+
+const toRun = (row: Row<'runs'>, streams: readonly Row<'run_streams'>[]): Run => ({
+  id: row.id,
+  pipeline: row.pipeline,
+  source: row.source,
+  sink: row.sink,
+  trigger: row.trigger,
+  full: row.full === 1,
+  status: row.status,
+  startedAt: iso(row.started_at),
+  endedAt: isoOrNull(row.ended_at),
+  warnings: JSON.parse(row.warnings) as string[],
+  ...failure(row),
+  streams: streams.filter(({ run_id }) => run_id === row.id).map(toStream),
+})
+
+const withStreams = async (store: Store, rows: readonly Row<'runs'>[]): Promise<readonly Run[]> => {
+  if (rows.length === 0) return []
+  const ids = rows.map(({ id }) => id)
+  const streams = await store.db
+    .selectFrom('run_streams')
+    .selectAll()
+    .where('run_id', 'in', ids)
+    .orderBy('run_id')
+    .orderBy('position')
+    .execute()
+  return rows.map((row) => toRun(row, streams))
+}
+
+/** Runs, newest first; `changedSince` (epoch milliseconds, inclusive) leaves out those of which nothing changed since. */
+export const listRuns = async (
+  store: Store,
+  about: {
+    readonly pipeline?: string | undefined
+    readonly limit?: number | undefined
+    readonly changedSince?: number | undefined
+  } = {},
+): Promise<readonly Run[]> => {
+  const { pipeline, limit = 50, changedSince } = about
+  let query = store.db.selectFrom('runs').selectAll().orderBy('started_at', 'desc').orderBy('id', 'desc').limit(limit)
+  if (pipeline !== undefined) query = query.where('pipeline', '=', pipeline)
+  if (changedSince !== undefined) query = query.where('updated_at', '>=', changedSince)
+  return withStreams(store, await query.execute())
+}
+
+/** One run with its streams; undefined when there is none of that id. */
+export const getRun = async (store: Store, id: string): Promise<Run | undefined> => {
+  const rows = await store.db.selectFrom('runs').selectAll().where('id', '=', id).execute()
+  return (await withStreams(store, rows))[0]
+}
+
+/** A record that was left out of a sync. */
+export interface QuarantinedRecord {
+  readonly id: number
+  readonly run: string
+  readonly pipeline: string
+  readonly stream: string
+  /** The dotted path inside the record; empty where the sink refused the record as a whole. */
+  readonly field: string
+  readonly reason: string
+  /** JSON, cut off at 64 KiB. */
+  readonly record: string
+  /** ISO 8601. */
+  readonly at: string
+}
+
+/** Records that were left out, newest first. A pass that was cut off and begun again may hold one in both runs. */
+export const listQuarantine = async (
+  store: Store,
+  about: {
+    readonly run?: string | undefined
+    readonly pipeline?: string | undefined
+    readonly stream?: string | undefined
+    readonly limit?: number | undefined
+  } = {},
+): Promise<readonly QuarantinedRecord[]> => {
+  const { run, pipeline, stream, limit = 100 } = about
+  let query = store.db.selectFrom('quarantine').selectAll().orderBy('id', 'desc').limit(limit)
+  if (run !== undefined) query = query.where('run_id', '=', run)
+  if (pipeline !== undefined) query = query.where('pipeline', '=', pipeline)
+  if (stream !== undefined) query = query.where('stream', '=', stream)
+  const rows = await query.execute()
+  return rows.map(({ run_id, at, ...rest }) => ({ ...rest, run: run_id, at: iso(at) }))
+}
+
+/** The OpenLineage events of a run, in the order in which they were emitted. */
+export const runLineage = async (store: Store, run: string): Promise<readonly LineageEvent[]> => {
+  const rows = await store.db
+    .selectFrom('lineage_events')
+    .select('body')
+    .where('run_id', '=', run)
+    .orderBy('id')
+    .execute()
+  return rows.map(({ body }) => lineageEvent.parse(JSON.parse(body)))
+}
+
+/** Asks a run to stop, whichever process runs it; false when it is not running. It stops within a second. */
+export const cancelRun = async (store: Store, id: string, now: () => number = Date.now): Promise<boolean> => {
+  const at = now()
+  const marked = await store.db
+    .updateTable('runs')
+    .set({ cancel_requested_at: at, updated_at: at })
+    .where('id', '=', id)
+    .where('status', '=', 'running')
+    .returning('id')
+    .execute()
+  return marked.length > 0
+}

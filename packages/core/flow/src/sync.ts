@@ -1,0 +1,215 @@
+import { integrationError, isIntegrationError, toIntegrationError, type IntegrationError } from '@ecokit/contracts'
+import type { Store } from '@ecokit/store'
+import { isGone, newRunId } from './ids.ts'
+import { takeLease } from './lease.ts'
+import { buryRuns, ended, openLedger, type DeadRun, type Ledger, type StreamPatch } from './ledger.ts'
+import { describeJob, type LineageEvent, type StreamJob } from './lineage.ts'
+import { openLineageLog, type LineageLog } from './lineage-log.ts'
+import { planned as plan, type PlannedStream } from './plan.ts'
+import { getRun } from './runs.ts'
+import { syncStream } from './stream.ts'
+import { noCounts, type Counts, type PassMode, type Progress, type RunResult, type SyncOptions } from './types.ts'
+
+const progressMs = 250
+const lineageMs = 10_000
+const defaultCommitBytes = 1024 * 1024
+
+/** What all streams of one run share. */
+interface Running {
+  readonly id: string
+  readonly options: SyncOptions
+  readonly ledger: Ledger
+  readonly controller: AbortController
+  readonly fence: () => Promise<void>
+  readonly log: LineageLog
+  readonly now: () => number
+}
+
+const jobOf = (planned: PlannedStream, { id, options }: Running): StreamJob => {
+  const { pipeline, lineage, namespace = 'default' } = options
+  const { source, sink } = pipeline
+  const { stream, table, target } = planned
+  return {
+    run: id,
+    pipeline: pipeline.name,
+    stream,
+    namespace,
+    data: {
+      source: {
+        partner: source.name,
+        connector: source.manifest.id,
+        name: stream,
+        dataset: lineage?.dataset?.('source', stream),
+      },
+      sink: {
+        partner: sink.name,
+        connector: sink.manifest.id,
+        name: table,
+        dataset: lineage?.dataset?.('sink', table),
+      },
+      schema: target.schema,
+    },
+  }
+}
+
+/** Runs one stream and writes its account; gives the error that ended it, if one did. */
+const runStream = async (planned: PlannedStream, running: Running): Promise<IntegrationError | undefined> => {
+  const { options, ledger, controller, fence, log, now, id } = running
+  const { pipeline, onProgress, full = false, commitBytes = defaultCommitBytes } = options
+  const { stream } = planned
+  const job = jobOf(planned, running)
+  const requestsBefore = pipeline.requests?.() ?? 0
+  const requests = (): number => (pipeline.requests?.() ?? 0) - requestsBefore
+  let mode: PassMode = planned.mode
+  let committed: Counts = noCounts
+  let savedAt = now()
+  let tracedAt: number | undefined
+
+  const tell = (status: Progress['status'], counts: Counts): void => {
+    try {
+      onProgress?.({ run: id, pipeline: pipeline.name, stream, status, mode, requests: requests(), ...counts })
+    } catch {
+      // Whoever watches must not stop the sync.
+    }
+  }
+  const trace = (type: LineageEvent['eventType'], about: { counts?: Counts; error?: string } = {}): void => {
+    const at = now()
+    tracedAt = at
+    log.emit(describeJob(job, { type, at, ...about }))
+  }
+  const finish = async (status: Progress['status'], error?: IntegrationError): Promise<void> => {
+    const patch: StreamPatch = { status, ...committed, requests: requests(), ended_at: now() }
+    await ledger.stream(stream, {
+      ...patch,
+      ...(error && { error_code: error.code, error_message: error.message }),
+    })
+    tell(status, committed)
+  }
+
+  try {
+    controller.signal.throwIfAborted()
+    await ledger.stream(stream, { status: 'running', started_at: now() })
+    trace('START')
+    tell('running', noCounts)
+    await syncStream(planned, {
+      run: id,
+      pipeline,
+      full,
+      ledger,
+      signal: controller.signal,
+      now,
+      commitBytes,
+      fence,
+      requests,
+      onPass: async (pass) => {
+        mode = pass.mode
+        await ledger.stream(stream, { mode })
+      },
+      onBatch: async (counts) => {
+        if (now() - savedAt < progressMs) return
+        savedAt = now()
+        await ledger.stream(stream, { ...counts, requests: requests() })
+        tell('running', counts)
+      },
+      onCommit: (counts) => {
+        committed = counts
+        if (now() - (tracedAt ?? 0) >= lineageMs) trace('RUNNING', { counts })
+      },
+    })
+    trace('COMPLETE', { counts: committed })
+    await finish('completed')
+    return undefined
+  } catch (thrown) {
+    const cancelled = controller.signal.aborted
+    const error = toIntegrationError(cancelled ? controller.signal.reason : thrown)
+    const status = cancelled && error.code === 'cancelled' ? 'cancelled' : 'failed'
+    if (tracedAt !== undefined)
+      trace(status === 'cancelled' ? 'ABORT' : 'FAIL', { counts: committed, error: error.message })
+    await finish(status, error)
+    return error
+  }
+}
+
+const reportDead = (dead: readonly DeadRun[], log: LineageLog, namespace: string, at: number): void => {
+  for (const { id, pipeline, streams } of dead)
+    for (const stream of streams)
+      log.emit(describeJob({ run: id, pipeline, stream, namespace }, { type: 'FAIL', at, error: ended.message }))
+}
+
+const runAll = async (
+  streams: readonly PlannedStream[],
+  running: Running,
+): Promise<{ status: RunResult['status']; error: IntegrationError | undefined }> => {
+  const { controller, options } = running
+  const failures: IntegrationError[] = []
+  for (const stream of streams) {
+    const error = await runStream(stream, running)
+    if (error !== undefined) failures.push(error)
+  }
+  if (controller.signal.aborted) {
+    const error = toIntegrationError(controller.signal.reason)
+    return { status: error.code === 'cancelled' ? 'cancelled' : 'failed', error }
+  }
+  const [first] = failures
+  if (first === undefined) return { status: 'completed', error: undefined }
+  if (failures.length > 1)
+    first.message += ` (and ${failures.length - 1} more of ${options.pipeline.name}'s streams failed)`
+  return { status: 'failed', error: first }
+}
+
+/** Runs a pipeline once. Faults of a stream fail that stream and the run, and are in the result; it throws `conflict` when another process runs the pipeline, and what is wrong with the pipeline before anything is read. */
+export const sync = async (options: SyncOptions): Promise<RunResult> => {
+  const { pipeline, store, full = false, trigger = 'manual', signal, lineage, namespace = 'default' } = options
+  const now = options.now ?? Date.now
+  const { source, sink, sinkName, name } = pipeline
+  signal?.throwIfAborted()
+  const streams = await plan(source, sink, sinkName, pipeline.streams, { signal })
+  const id = newRunId()
+  const lease = await takeLease(store, name, id)
+  try {
+    const dead = await buryRuns(store, now, (run) => run.pipeline === name)
+    const ledger = openLedger(store, id, now)
+    const at = now()
+    const row = {
+      id,
+      pipeline: name,
+      source: source.name,
+      sink: `${sink.name}.${sinkName}`,
+      trigger,
+      holder: lease.holder,
+    }
+    const times = { started_at: at, ended_at: null, heartbeat_at: at, updated_at: at, cancel_requested_at: null }
+    const blank = { warnings: '[]', error_code: null, error_message: null }
+    await ledger.begin({ ...row, full: full ? 1 : 0, status: 'running', ...times, ...blank }, streams)
+    const log = openLineageLog({ store, pipeline: name, file: lineage?.file })
+    reportDead(dead, log, namespace, at)
+
+    const controller = new AbortController()
+    const cancel = (): void => {
+      const reason: unknown = signal?.reason
+      const what = `the run of ${name} was cancelled`
+      controller.abort(isIntegrationError(reason) ? reason : integrationError('cancelled', { what, details: {} }))
+    }
+    signal?.addEventListener('abort', cancel)
+    if (signal?.aborted === true) cancel()
+    const keeper = lease.keep(ledger, controller, now)
+    try {
+      options.onStart?.({ id })
+      const running = { id, options, ledger, controller, fence: keeper.fence, log, now }
+      const { status, error } = await runAll(streams, running)
+      await ledger.finish(status, error, await log.close())
+    } finally {
+      signal?.removeEventListener('abort', cancel)
+      await keeper.stop()
+    }
+  } finally {
+    await lease.release()
+  }
+  const result = await getRun(store, id)
+  if (result === undefined) throw toIntegrationError(new Error(`the run ${id} is gone from the store`))
+  return result as RunResult
+}
+
+/** Marks the runs as failed whose process is gone, for hosts that start up; gives their ids. */
+export const recoverRuns = async (store: Store, now: () => number = Date.now): Promise<readonly string[]> =>
+  (await buryRuns(store, now, ({ holder }) => isGone(holder))).map(({ id }) => id)
