@@ -92,18 +92,15 @@ export const integrationError = <C extends ErrorCode>(
 export const isIntegrationError = <C extends ErrorCode = ErrorCode>(
   value: unknown,
   code?: C,
-): value is IntegrationError<C> =>
-  typeof value === 'object' &&
-  value !== null &&
-  'ecokit' in value &&
-  value.ecokit === 1 &&
-  (code === undefined || ('code' in value && value.code === code))
+): value is IntegrationError<C> => {
+  const error = value as Partial<IntegrationError> | null | undefined
+  return error?.ecokit === 1 && (code === undefined || error.code === code)
+}
 
 /** Whatever was thrown, as an IntegrationError: itself, `cancelled` for an abort, else `internal` with the original message. */
 export const toIntegrationError = (value: unknown, partner?: string): IntegrationError => {
   if (isIntegrationError(value)) return value
-  const text =
-    value instanceof Error ? value.message : typeof value === 'string' ? value : 'something was thrown that is no error'
+  const text = value instanceof Error ? value.message : typeof value === 'string' ? value : 'threw what is no error'
   if (value instanceof Error && value.name === 'AbortError')
     return integrationError('cancelled', { partner, what: 'cancelled', details: {} })
   return integrationError('internal', { partner, what: text, details: {} })
