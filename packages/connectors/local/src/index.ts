@@ -1,1 +1,2 @@
-export {}
+export * from '@ecokit/connect'
+export { local } from './local.ts'

@@ -1,0 +1,186 @@
+import { mkdir, realpath } from 'node:fs/promises'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { integrationError } from '@ecokit/contracts'
+import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
+import { cancelled, databaseError, lockHolder } from './errors.ts'
+
+export type Duck = typeof import('@duckdb/node-api')
+/** DuckDB itself: 70 MB of native code, so it is loaded at its first use and never by importing the connector. */
+export const loadDuck = (): Promise<Duck> => import('@duckdb/node-api')
+
+/** Extensions are never fetched: nothing in this package goes to the network. */
+export const settings = { autoinstall_known_extensions: 'false', autoload_known_extensions: 'false' } as const
+
+interface Shared {
+  readonly instance: Promise<DuckDBInstance>
+  references: number
+  idle: NodeJS.Timeout | undefined
+  /** After a fatal error DuckDB refuses everything until the file is opened anew. */
+  broken: boolean
+  readonly writers: Set<string>
+  readonly once: Map<string, Promise<void>>
+}
+// One map for the whole process, also where two copies of this package are loaded: DuckDB's file lock is a POSIX record lock, which another
+// instance in the same process passes, and drops for both when it closes (tried with DuckDB 1.5.6).
+const key = Symbol.for('@ecokit/connector-local/databases/1')
+const databases = ((globalThis as Record<symbol, unknown>)[key] ??= new Map<string, Shared>()) as Map<string, Shared>
+
+export interface Waiting {
+  readonly partner: string
+  readonly signal?: AbortSignal | undefined
+  /** How long a lock held elsewhere is waited for. */
+  readonly waitMs?: number | undefined
+}
+const idleMs = 250
+
+/** An open database: others in this process may hold it too, other processes may not. */
+export interface Database {
+  readonly file: string
+  readonly duck: Duck
+  connect(): Promise<DuckDBConnection>
+  /** Runs the work once as long as the file stays open. */
+  once(name: string, work: () => Promise<void>): Promise<void>
+  /** The right to write one table; waits for it, then fails with `conflict`. Call what it returns to give it back. */
+  reserve(table: string, waiting: Waiting): Promise<() => void>
+  /** Notes an error, so that a database which DuckDB has shut down is opened anew. */
+  failed(thrown: unknown): void
+  /** Gives it back; the file is closed a moment after the last user did. */
+  release(): void
+}
+
+/** Polls until the attempt gives a value; undefined means later. */
+const waitFor = async <T>(
+  attempt: () => Promise<T | undefined> | T | undefined,
+  waiting: Waiting,
+): Promise<T | undefined> => {
+  const deadline = performance.now() + (waiting.waitMs ?? 10_000)
+  for (let pause = 10; ; pause = Math.min(pause * 2, 200)) {
+    if (waiting.signal?.aborted === true) throw cancelled(waiting.partner)
+    const value = await attempt()
+    if (value !== undefined) return value
+    if (performance.now() + pause > deadline) return undefined
+    await sleep(pause, undefined, waiting.signal === undefined ? {} : { signal: waiting.signal }).catch(() => undefined)
+  }
+}
+
+/** The same file by whatever path it is named. */
+const realFile = async (file: string): Promise<string> => {
+  const absolute = path.resolve(file)
+  try {
+    return await realpath(absolute)
+  } catch {
+    return path.join(await realpath(path.dirname(absolute)), path.basename(absolute))
+  }
+}
+
+const close = async (file: string, shared: Shared): Promise<void> => {
+  if (shared.references > 0) return
+  clearTimeout(shared.idle)
+  if (databases.get(file) !== shared) return
+  const instance = await shared.instance
+  // Taken again while the promise above was awaited.
+  if (shared.references > 0 || databases.get(file) !== shared) return
+  databases.delete(file)
+  instance.closeSync()
+}
+
+/** Closes a database that nobody in this process uses any more, at once. */
+export const closeIdle = async (file: string): Promise<void> => {
+  const real = await realFile(file).catch(() => file)
+  const shared = databases.get(real)
+  if (shared !== undefined) await close(real, shared)
+}
+
+/** Opens a DuckDB file, or joins those in this process who have it open; waits while another process holds it. */
+export const openDatabase = async (file: string, waiting: Waiting): Promise<Database> => {
+  const { partner } = waiting
+  let real: string
+  try {
+    await mkdir(path.dirname(path.resolve(file)), { recursive: true })
+    real = await realFile(file)
+  } catch (thrown) {
+    throw databaseError(thrown, { partner, what: `cannot open ${file}` })
+  }
+  const duck = await loadDuck()
+  let locked = ''
+  const shared = await waitFor(async () => {
+    const found: Shared = databases.get(real) ?? {
+      instance: duck.DuckDBInstance.create(real, settings),
+      references: 0,
+      idle: undefined,
+      broken: false,
+      writers: new Set(),
+      once: new Map(),
+    }
+    if (found.broken) return undefined
+    databases.set(real, found)
+    found.references += 1
+    clearTimeout(found.idle)
+    try {
+      await found.instance
+      return found
+    } catch (thrown) {
+      if (databases.get(real) === found) databases.delete(real)
+      const holder = lockHolder(thrown)
+      if (holder === undefined) throw databaseError(thrown, { partner, what: `cannot open ${file}` })
+      locked = holder
+      return undefined
+    }
+  }, waiting)
+  if (shared === undefined)
+    throw integrationError('conflict', {
+      partner,
+      what: `${file} is held by ${locked === '' ? 'another user in this process' : locked}`,
+      next: 'Wait until it is done or close it, then try again',
+      details: {},
+      retryable: true,
+    })
+  return handle(file, real, duck, shared)
+}
+
+const handle = (file: string, real: string, duck: Duck, shared: Shared): Database => {
+  let released = false
+  return {
+    file,
+    duck,
+    connect: async () => (await shared.instance).connect(),
+    once: (name, work) => {
+      const running = shared.once.get(name) ?? work()
+      shared.once.set(name, running)
+      return running.catch((thrown: unknown) => {
+        shared.once.delete(name)
+        throw thrown
+      })
+    },
+    reserve: async (table, waiting) => {
+      const name = table.toLowerCase()
+      const mine = await waitFor(() => {
+        if (shared.writers.has(name)) return undefined
+        shared.writers.add(name)
+        return true
+      }, waiting)
+      if (mine === undefined)
+        throw integrationError('conflict', {
+          partner: waiting.partner,
+          what: `table ${table} of ${file} is being written by another writer of this process`,
+          next: 'Wait until it is done',
+          details: {},
+          retryable: true,
+        })
+      return () => void shared.writers.delete(name)
+    },
+    failed: (thrown) => {
+      // "FATAL Error: …" and afterwards "… database has been invalidated because of a previous fatal error".
+      if (thrown instanceof Error && /^FATAL|invalidated/.test(thrown.message)) shared.broken = true
+    },
+    release: () => {
+      if (released) return
+      released = true
+      shared.references -= 1
+      if (shared.references > 0) return
+      if (shared.broken) void close(real, shared)
+      else shared.idle = setTimeout(() => void close(real, shared), idleMs).unref()
+    },
+  }
+}

@@ -1,0 +1,158 @@
+import type { JsonSchema } from '@ecokit/contracts'
+import type { DuckDBType, DuckDBValue } from '@duckdb/node-api'
+import { readJson } from './json.ts'
+import { formatDate, formatTime } from './time.ts'
+import { dateInfinity, timeInfinity } from './values.ts'
+import type { Duck } from './database.ts'
+
+type Decode = (value: NonNullable<DuckDBValue>) => unknown
+type Value = Record<string, never>
+
+const integer = (value: bigint): number | bigint => {
+  const near = Number(value)
+  return Number.isSafeInteger(near) ? near : value
+}
+const time =
+  (digits: 0 | 3 | 6 | 9, zone: '' | 'Z', field: string): Decode =>
+  (value) => {
+    const count = (value as unknown as Value)[field] as unknown as bigint
+    return count === timeInfinity ? 'infinity' : count === -timeInfinity ? '-infinity' : formatTime(count, digits, zone)
+  }
+
+/** JSON Schema of what `decoder` makes of a type; formats of our own: `local-date-time` has no zone, `decimal` has precision and scale. */
+export const schemaOf = (duck: Duck, type: DuckDBType): JsonSchema => {
+  const id = duck.DuckDBTypeId
+  switch (type.typeId) {
+    case id.BOOLEAN:
+      return { type: 'boolean' }
+    case id.BIGINT:
+      return { type: 'integer', format: 'int64' }
+    case id.TINYINT:
+    case id.SMALLINT:
+    case id.INTEGER:
+    case id.UTINYINT:
+    case id.USMALLINT:
+    case id.UINTEGER:
+    case id.UBIGINT:
+    case id.HUGEINT:
+    case id.UHUGEINT:
+    case id.BIGNUM:
+      return { type: 'integer' }
+    case id.FLOAT:
+    case id.DOUBLE:
+      return { type: 'number', format: 'double' }
+    case id.DECIMAL:
+      return { type: 'string', format: 'decimal', precision: type.width, scale: type.scale }
+    case id.DATE:
+      return { type: 'string', format: 'date' }
+    case id.TIMESTAMP_TZ:
+      return { type: 'string', format: 'date-time' }
+    case id.TIMESTAMP:
+    case id.TIMESTAMP_S:
+    case id.TIMESTAMP_MS:
+    case id.TIMESTAMP_NS:
+      return { type: 'string', format: 'local-date-time' }
+    case id.BLOB:
+      return { type: 'string', contentEncoding: 'base64' }
+    case id.ENUM:
+      return { type: 'string', enum: [...type.values] }
+    case id.LIST:
+    case id.ARRAY:
+      return { type: 'array', items: orNull(schemaOf(duck, type.valueType)) }
+    case id.STRUCT:
+      return {
+        type: 'object',
+        properties: Object.fromEntries(
+          type.entryNames.map((name, index) => [name, orNull(schemaOf(duck, type.entryTypes[index] ?? duck.ANY))]),
+        ),
+      }
+    case id.MAP:
+      return type.keyType.typeId === id.VARCHAR
+        ? { type: 'object', additionalProperties: orNull(schemaOf(duck, type.valueType)) }
+        : { type: 'array', items: { type: 'object' } }
+    case id.VARCHAR:
+      return type.alias === 'JSON' ? {} : { type: 'string' }
+    case id.UNION:
+      return {}
+    default:
+      return { type: 'string' }
+  }
+}
+/** The schema, with null allowed. */
+export const orNull = (schema: JsonSchema): JsonSchema => {
+  const { type } = schema
+  if (typeof type === 'string' && schema['enum'] === undefined && schema['const'] === undefined)
+    return { ...schema, type: [type, 'null'] }
+  return Object.keys(schema).length === 0 || (Array.isArray(type) && type.includes('null'))
+    ? schema
+    : { anyOf: [schema, { type: 'null' }] }
+}
+
+/** Makes records' values of DuckDB's: exact, and JSON data but for bigint beyond 2^53, NaN and the infinities. `schema` is the kept one, for JSON columns. */
+export const decoder = (duck: Duck, type: DuckDBType, schema?: unknown): ((value: DuckDBValue) => unknown) => {
+  const some = someDecoder(duck, type, schema)
+  return (value) => (value === null ? null : some(value))
+}
+const someDecoder = (duck: Duck, type: DuckDBType, schema: unknown): Decode => {
+  const id = duck.DuckDBTypeId
+  switch (type.typeId) {
+    case id.BIGINT:
+    case id.UBIGINT:
+    case id.HUGEINT:
+    case id.UHUGEINT:
+    case id.BIGNUM:
+      return (value) => integer(value as bigint)
+    case id.VARCHAR:
+      return type.alias === 'JSON' ? (value) => readJson(value as string, schema) : (value) => value
+    case id.DATE:
+      return (value) => {
+        const { days } = value as unknown as { readonly days: number }
+        return days === dateInfinity ? 'infinity' : days === -dateInfinity ? '-infinity' : formatDate(days)
+      }
+    case id.TIMESTAMP_TZ:
+      return time(6, 'Z', 'micros')
+    case id.TIMESTAMP:
+      return time(6, '', 'micros')
+    case id.TIMESTAMP_S:
+      return time(0, '', 'seconds')
+    case id.TIMESTAMP_MS:
+      return time(3, '', 'milliseconds')
+    case id.TIMESTAMP_NS:
+      return time(9, '', 'nanoseconds')
+    case id.BLOB:
+      return (value) => Buffer.from((value as unknown as { readonly bytes: Uint8Array }).bytes).toString('base64')
+    case id.LIST:
+    case id.ARRAY: {
+      const item = decoder(duck, type.valueType)
+      return (value) => (value as unknown as { readonly items: readonly DuckDBValue[] }).items.map(item)
+    }
+    case id.STRUCT: {
+      const fields = type.entryNames.map(
+        (name, index) => [name, decoder(duck, type.entryTypes[index] ?? duck.ANY)] as const,
+      )
+      return (value) => {
+        const { entries } = value as unknown as { readonly entries: Readonly<Record<string, DuckDBValue>> }
+        return Object.fromEntries(fields.map(([name, field]) => [name, field(entries[name] ?? null)]))
+      }
+    }
+    case id.MAP: {
+      const [key, field] = [decoder(duck, type.keyType), decoder(duck, type.valueType)]
+      const named = type.keyType.typeId === id.VARCHAR
+      return (value) => {
+        const { entries } = value as unknown as {
+          readonly entries: readonly { key: DuckDBValue; value: DuckDBValue }[]
+        }
+        return named
+          ? Object.fromEntries(entries.map((entry) => [key(entry.key) as string, field(entry.value)]))
+          : entries.map((entry) => ({ key: key(entry.key), value: field(entry.value) }))
+      }
+    }
+    case id.UNION:
+      return (value) => {
+        const { tag, value: inner } = value as unknown as { readonly tag: string; readonly value: DuckDBValue }
+        return { [tag]: decoder(duck, type.memberTypes[type.memberTags.indexOf(tag)] ?? duck.ANY)(inner) }
+      }
+    default:
+      return (value) => (typeof value === 'object' ? value.toString() : value)
+  }
+}

@@ -1,0 +1,69 @@
+import { defineConnector, integrationError, sink } from '@ecokit/contracts'
+import type { AnyRecord, Batch, CallOptions, Checked, Discovered, ReadOptions, WriteOptions } from '@ecokit/contracts'
+import { z } from 'zod'
+
+const path = (what: string) =>
+  z
+    .string()
+    .min(1)
+    .regex(/^[^\0]+$/, 'a path')
+    .meta({ title: what })
+const config = z
+  .strictObject({
+    database: path('DuckDB file; made when it is not there').optional(),
+    folder: path('Folder of tables as Parquet, CSV or NDJSON; made when it is not there').optional(),
+  })
+  .refine((value) => value.database !== undefined || value.folder !== undefined, {
+    path: ['database'],
+    message: 'name a database file, a folder, or both',
+  })
+
+const manifest = {
+  id: 'local',
+  title: 'DuckDB and local files',
+  description:
+    'A DuckDB file and folders of Parquet, CSV and NDJSON: read as discovered tables, written with rows and checkpoint in one step.',
+  config,
+  hosts: [],
+  discovers: true,
+  sinks: {
+    tables: sink({
+      accepts: ['records', 'ndjson'],
+      dispositions: ['append', 'overwrite', 'merge'],
+      commit: 'transaction',
+    }),
+  },
+} as const
+
+/** A DuckDB file and folders of files. Everything that does work is imported at its first use. */
+export const local = defineConnector(manifest, ({ config: { database, folder }, name: partner }) => {
+  const needs = (file: string | undefined, field: 'database' | 'folder', sinkName: string): string => {
+    if (file !== undefined) return file
+    throw integrationError('invalid_config', {
+      partner,
+      what: `${sinkName} needs config.${field}, which is not set`,
+      details: { field: `config.${field}` },
+    })
+  }
+  return {
+    check: async (options: CallOptions): Promise<Checked> =>
+      (await import('./check.ts')).check({ database, folder }, partner, options),
+    async *discover(options: CallOptions): AsyncIterable<Discovered> {
+      yield* (await import('./read.ts')).discover({ database, folder }, partner, options)
+    },
+    async *readDiscovered(table: string, options: ReadOptions): AsyncIterable<Batch<AnyRecord>> {
+      yield* (await import('./read.ts')).readDiscovered({ database, folder }, partner, table, options)
+    },
+    write: {
+      tables: async (options: WriteOptions) =>
+        (await import('./tables/write.ts')).writeTable(
+          needs(database, 'database', 'the sink tables'),
+          partner,
+          options,
+        ),
+    },
+    close: async () => {
+      if (database !== undefined) await (await import('./database.ts')).closeIdle(database)
+    },
+  }
+})

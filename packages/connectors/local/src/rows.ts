@@ -1,0 +1,115 @@
+import { isUtf8 } from 'node:buffer'
+import { integrationError } from '@ecokit/contracts'
+import type { Batch, Written } from '@ecokit/contracts'
+import { parseJson } from './json.ts'
+import { refusal, refuse } from './refused.ts'
+import { nullable, storer } from './values.ts'
+import type { Column } from './columns.ts'
+import type { Stored } from './values.ts'
+
+type Row = readonly Stored[]
+type AnyBatch = Batch<Readonly<Record<string, unknown>>>
+
+/** The lines of NDJSON bytes, without the empty ones. */
+export const linesOf = function* (bytes: Uint8Array): Iterable<Uint8Array> {
+  for (let start = 0; start < bytes.length;) {
+    const end = bytes.indexOf(10, start)
+    const stop = end === -1 ? bytes.length : end
+    const line = bytes.subarray(start, bytes[stop - 1] === 13 ? stop - 1 : stop)
+    if (line.length > 0) yield line
+    start = stop + 1
+  }
+}
+const decoder = new TextDecoder('utf-8', { fatal: true })
+const parseLine = (line: Uint8Array): unknown => {
+  if (!isUtf8(line)) return refuse('not UTF-8')
+  const text = decoder.decode(line)
+  try {
+    return parseJson(text)
+  } catch {
+    return refuse('not JSON')
+  }
+}
+
+/** Turns records into rows of the table's columns; refuses a record with a field that has no column. */
+export const rowMaker = (columns: readonly Column[]): ((record: unknown) => Row) => {
+  const stores = columns.map((column) => nullable(storer(column.type)))
+  const known = new Set(columns.map(({ name }) => name))
+  return (record) => {
+    if (typeof record !== 'object' || record === null || Array.isArray(record)) return refuse('not an object')
+    const fields = record as Readonly<Record<string, unknown>>
+    for (const name in fields)
+      if (!known.has(name) && fields[name] !== undefined) refuse(`${name}: there is no such column`)
+    return columns.map(({ name }, index) => {
+      try {
+        return stores[index]?.(Object.hasOwn(fields, name) ? fields[name] : undefined) ?? null
+      } catch (thrown) {
+        const reason = refusal(thrown)
+        if (reason === undefined) throw thrown
+        return refuse(`${name}: ${reason}`)
+      }
+    })
+  }
+}
+
+/** Sorts a batch into rows that can be stored and records that cannot, by their index. */
+export const sortBatch = (
+  batch: AnyBatch,
+  makeRow: (record: unknown) => Row,
+  about: { readonly partner: string; readonly table: string },
+): { readonly rows: readonly Row[]; readonly rejected: Written['rejected'] } => {
+  if (batch.encoding === 'arrow')
+    throw integrationError('unsupported', {
+      partner: about.partner,
+      what: `table ${about.table}: Arrow batches are not taken`,
+      next: 'Hand over records or NDJSON',
+      details: { what: 'arrow' },
+    })
+  const rows: Row[] = []
+  const rejected: { index: number; reason: string }[] = []
+  let index = 0
+  const take = (give: () => unknown) => {
+    try {
+      rows.push(makeRow(give()))
+    } catch (thrown) {
+      const reason = refusal(thrown)
+      if (reason === undefined) throw thrown
+      rejected.push({ index, reason })
+    }
+    index += 1
+  }
+  if (batch.encoding === 'records') for (const record of batch.records) take(() => record)
+  else for (const line of linesOf(batch.bytes)) take(() => parseLine(line))
+  return { rows, rejected }
+}
+
+/** The rows of deletes: the key's columns filled, the others empty. A key that cannot be read ends the write. */
+export const sortDeletes = (
+  batch: AnyBatch,
+  keys: readonly string[],
+  columns: readonly Column[],
+  about: { readonly partner: string; readonly table: string },
+): readonly Row[] => {
+  const deleted = batch.deleted ?? []
+  if (deleted.length === 0) return []
+  if (keys.length === 0)
+    throw integrationError('unsupported', {
+      partner: about.partner,
+      what: `table ${about.table} has no primary key, so nothing can be deleted from it`,
+      details: { what: 'deleted' },
+    })
+  const makeRow = rowMaker(columns)
+  return deleted.map((record) => {
+    try {
+      return makeRow(Object.fromEntries(keys.map((key) => [key, record[key]])))
+    } catch (thrown) {
+      const reason = refusal(thrown)
+      if (reason === undefined) throw thrown
+      throw integrationError('invalid_data', {
+        partner: about.partner,
+        what: `table ${about.table}: a deleted record's key cannot be read: ${reason}`,
+        details: { stream: about.table, field: keys.join(', ') },
+      })
+    }
+  })
+}

@@ -1,0 +1,7 @@
+/** A name for SQL, whatever it holds. */
+export const identifier = (name: string): string => `"${name.replaceAll('"', '""')}"`
+/** A text for SQL, whatever it holds. */
+export const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
+/** Names for SQL, with a prefix such as `s.`. */
+export const identifiers = (names: readonly string[], prefix = ''): string =>
+  names.map((name) => prefix + identifier(name)).join(', ')
