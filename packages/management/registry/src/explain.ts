@@ -26,8 +26,7 @@ export const valueAt = (value: unknown, path: Path): unknown => {
 const known = new WeakMap<z.ZodType, Json>()
 /** The input side of a schema as JSON Schema draft 7, which is what editors know best. */
 export const inputSchema = (schema: z.ZodType): Json => {
-  const made =
-    known.get(schema) ?? (z.toJSONSchema(schema, { io: 'input', target: 'draft-7', unrepresentable: 'any' }) as Json)
+  const made = known.get(schema) ?? z.toJSONSchema(schema, { io: 'input', target: 'draft-7', unrepresentable: 'any' })
   known.set(schema, made)
   return made
 }

@@ -33,7 +33,7 @@ const said = ({ path, message }: Finding) => ({ field: path.join('.'), message }
 const plain = (value: unknown, at: string): Readonly<Record<string, unknown>> => {
   let text: string | undefined
   try {
-    text = JSON.stringify(value) as string | undefined
+    text = JSON.stringify(value)
   } catch {
     text = undefined
   }

@@ -1,5 +1,5 @@
 import type { AnyConnector, JsonSchema, Manifest } from '@ecokit/contracts'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { inputSchema } from './explain.ts'
 import { CredentialsEntry, File, Lineage, Name, Partner, Pipeline, Server } from './shape.ts'
 
