@@ -1,9 +1,8 @@
 import { isUtf8, Buffer } from 'node:buffer'
 import type { Readable } from 'node:stream'
-import type { Dispatcher } from 'undici'
+import type { Raw } from './wire.ts'
 
-type Raw = Dispatcher.ResponseData
-
+/** A header's value; several are joined as RFC 9110, 5.3 says. */
 export const header = (reply: Raw, name: string): string | undefined => {
   const value = reply.headers[name]
   return typeof value === 'string' ? value : value?.join(', ')
@@ -18,13 +17,14 @@ export const toHeaders = (reply: Raw): Headers => {
 }
 
 /** The body, decompressed where the server compressed it although we send no Accept-Encoding. */
-export const decoded = async (reply: Raw): Promise<Readable> => {
+export const decoded = async (reply: Raw, method: string): Promise<Readable> => {
   const encodings = (header(reply, 'content-encoding') ?? '')
     .toLowerCase()
     .split(',')
     .map((name) => name.trim())
     .filter((name) => name !== '' && name !== 'identity')
-  if (encodings.length === 0) return reply.body
+  if (encodings.length === 0 || method === 'HEAD' || reply.statusCode === 204 || reply.statusCode === 304)
+    return reply.body
   const [zlib, { pipeline }] = await Promise.all([import('node:zlib'), import('node:stream')])
   let stream: Readable = reply.body
   for (const name of encodings.reverse()) {
@@ -39,7 +39,7 @@ export const decoded = async (reply: Raw): Promise<Readable> => {
               ? zlib.createZstdDecompress()
               : undefined
     if (decoder === undefined) {
-      reply.body.destroy()
+      reply.body.on('error', () => {}).destroy()
       throw Object.assign(new Error(`unknown content-encoding ${name}`), { code: 'Z_UNKNOWN_ENCODING' })
     }
     stream = pipeline(stream, decoder, () => {})
@@ -52,6 +52,7 @@ export const readBytes = (stream: Readable, limit: number): Promise<{ bytes: Buf
   new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
+    let ended = false
     stream
       .on('data', (chunk: Buffer) => {
         size += chunk.length
@@ -61,12 +62,16 @@ export const readBytes = (stream: Readable, limit: number): Promise<{ bytes: Buf
         stream.destroy()
       })
       .on('end', () => {
+        ended = true
         const [first] = chunks
-        resolve({ bytes: chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, size), whole: true })
+        resolve({
+          bytes: chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, size),
+          whole: true,
+        })
       })
       .on('error', reject)
       .on('close', () => {
-        reject(Object.assign(new Error('closed early'), { code: 'UND_ERR_SOCKET' }))
+        if (!ended) reject(Object.assign(new Error('closed early'), { code: 'UND_ERR_SOCKET' }))
       })
   })
 

@@ -1,4 +1,4 @@
-import { integrationError, isIntegrationError, type ErrorCode, type ErrorDetails, type IntegrationError } from '@ecokit/contracts'
+import { integrationError, isIntegrationError, type ErrorCode, type IntegrationError } from '@ecokit/contracts'
 import { tidy, type Redact } from './redact.ts'
 
 /** What a failure was about, for its message. */
@@ -33,7 +33,7 @@ interface Facts {
   readonly field?: string | undefined
   readonly host?: string | undefined
 }
-const factsOf: { readonly [C in ErrorCode]: readonly (keyof Facts)[] } = {
+const factsOf: Readonly<Record<ErrorCode, readonly (keyof Facts)[]>> = {
   invalid_config: ['field'],
   invalid_credentials: ['field'],
   invalid_input: ['field'],
@@ -71,13 +71,12 @@ export const requestError = (
   return integrationError(code, {
     partner: about.partner,
     what: tidy(
-      `${about.method} ${about.path} ${about.attempt > 1 ? `(attempt ${about.attempt}) ` : ''}${happened}`,
+      `${about.method} ${tidy(about.path, about.redact, 200)} ${about.attempt > 1 ? `(attempt ${about.attempt}) ` : ''}${happened}`,
       about.redact,
       1000,
     ),
     ...(next === undefined ? {} : { next: tidy(next, about.redact, 1000) }),
-    // Each code's details are picked by the table above, which the compiler cannot follow.
-    details: details as ErrorDetails[ErrorCode],
+    details,
     ...(retryable === undefined ? {} : { retryable }),
   })
 }
@@ -105,11 +104,10 @@ const nextStep = (code: ErrorCode, about: About, retryAfterMs: number | undefine
     case 'conflict':
       return 'Look at its present state and try again'
     case 'rate_limited':
-      return retryAfterMs === undefined
-        ? 'Try again later, or ask less often'
-        : `Try again in ${Math.ceil(retryAfterMs / 1000)} s`
     case 'unavailable':
     case 'timeout':
+      if (retryAfterMs !== undefined) return `Try again in ${Math.ceil(retryAfterMs / 1000)} s`
+      if (code === 'rate_limited') return 'Try again later, or ask less often'
       return `Try again later; if it stays, look into the log of ${about.origin}`
     case 'invalid_reply':
       return `Is ${about.origin} the address of the partner's API?`
@@ -138,7 +136,11 @@ export const statusFailure = (
   const partnerCode = explained?.partnerCode === undefined ? '' : ` ${tidy(explained.partnerCode, about.redact, 100)}`
   const transient = code === 'rate_limited' || code === 'unavailable' || code === 'timeout'
   const again: Again =
-    transient && (explained?.code !== undefined || passing.has(status)) ? 'safe' : transient && status === 500 ? 'reads' : 'never'
+    transient && (explained?.code !== undefined || passing.has(status))
+      ? 'safe'
+      : transient && status === 500
+        ? 'reads'
+        : 'never'
   return {
     error: requestError(
       about,
@@ -181,9 +183,17 @@ const reasonOf = (value: unknown, depth: number): string | undefined => {
 // Node's names: https://nodejs.org/api/errors.html#common-system-errors and https://nodejs.org/api/tls.html#x509-certificate-error-codes; undici's: its docs/api/Errors.md
 const unreachable = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ENETDOWN', 'EADDRNOTAVAIL'])
 const nameless = new Set(['ENOTFOUND', 'EAI_AGAIN', 'EAI_FAIL', 'EAI_NODATA', 'EAI_NONAME'])
-const broken = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ETIMEDOUT', 'UND_ERR_SOCKET', 'ERR_STREAM_PREMATURE_CLOSE'])
+const broken = new Set([
+  'ECONNRESET',
+  'EPIPE',
+  'ECONNABORTED',
+  'ETIMEDOUT',
+  'UND_ERR_SOCKET',
+  'ERR_STREAM_PREMATURE_CLOSE',
+])
 const slow = new Set(['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'])
-const untrusted = /^(?:CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_|ERR_SSL_|ERR_OSSL|EPROTO|HOSTNAME_MISMATCH|INVALID_CA)/
+const untrusted =
+  /^(?:CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_|ERR_SSL_|ERR_OSSL|EPROTO|HOSTNAME_MISMATCH|INVALID_CA)/
 const malformed =
   /^(?:HPE_|Z_|ERR__|ZSTD_|ERR_BROTLI|ERR_ZSTD|UND_ERR_HEADERS_OVERFLOW|UND_ERR_RES_CONTENT_LENGTH_MISMATCH|UND_ERR_RES_EXCEEDED)/
 
@@ -226,7 +236,12 @@ export const transportFailure = (about: About, error: unknown, timeoutMs: number
       false,
     )
   if (malformed.test(cause))
-    return fail('never', 'invalid_reply', `was answered with something that cannot be read (${cause})`, nextStep('invalid_reply', about, undefined))
+    return fail(
+      'never',
+      'invalid_reply',
+      `was answered with something that cannot be read (${cause})`,
+      nextStep('invalid_reply', about, undefined),
+    )
   if (cause === 'UND_ERR_DESTROYED' || cause === 'UND_ERR_CLOSED') return { error: closedError(about), again: 'never' }
   return fail('never', 'internal', `failed: ${error instanceof Error ? error.message : String(error)}`, undefined)
 }
@@ -241,6 +256,7 @@ export const timeoutFailure = (about: About, timeoutMs: number): Failure => ({
   ),
   again: 'safe',
 })
-export const cancelledError = (about: About): IntegrationError => requestError(about, 'cancelled', 'was cancelled', undefined)
+export const cancelledError = (about: About): IntegrationError =>
+  requestError(about, 'cancelled', 'was cancelled', undefined)
 export const closedError = (about: About): IntegrationError =>
   requestError(about, 'cancelled', 'was cancelled: the connection is closed', undefined)

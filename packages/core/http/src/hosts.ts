@@ -42,19 +42,20 @@ export const resolveHosts = (patterns: readonly string[], config: unknown, partn
       })
     }
     const whole = /^\{([^{}]+)\}$/.exec(declared)?.[1]
-    let missing = false
+    const missing: string[] = []
     const text = declared.replace(/\{([^{}]+)\}/g, (_, field: string) => {
       const value = lookUp(config, field)
-      if (value === undefined || value === null || value === '') missing = true
+      if (value === undefined || value === null || value === '') missing.push(field)
       else if (typeof value !== 'string' && typeof value !== 'number') refuse(field, 'is not a text')
-      else if (whole === undefined && !hostPart.test(String(value))) refuse(field, 'may only hold a part of a host name')
+      else if (whole === undefined && !hostPart.test(String(value)))
+        refuse(field, 'may only hold a part of a host name')
       else return String(value)
       return ''
     })
-    if (missing) continue
+    if (missing.length > 0) continue
     const url = parseUrl(text)
     const field = whole ?? /\{([^{}]+)\}/.exec(declared)?.[1]
-    if (url === undefined || url.host === '') {
+    if (url === undefined) {
       if (field !== undefined) refuse(field, 'is not an http(s) address')
       throw integrationError('internal', {
         partner,
@@ -68,12 +69,3 @@ export const resolveHosts = (patterns: readonly string[], config: unknown, partn
   }
   return hosts
 }
-
-/** The error for a host that the manifest does not declare; `before` says what led there. */
-export const hostNotAllowed = (partner: string, url: Pick<URL, 'origin' | 'host'>, hosts: readonly Host[], before = '') =>
-  integrationError('host_not_allowed', {
-    partner,
-    what: `${before === '' ? '' : `${before} `}the host ${url.origin} is not one of those that the manifest declares (${hosts.map(({ origin }) => origin).join(', ') || 'none'})`,
-    next: 'Correct the address in the config, or add the host to "hosts" in the connector\'s manifest',
-    details: { host: url.host },
-  })

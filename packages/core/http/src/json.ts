@@ -1,9 +1,9 @@
 /** A run of 16 or more digits that stands where a number may stand: only then can an integer be beyond 2^53. */
 const longInteger = /(?:^|[[:,\s])-?\d{16}/
-const wholeNumber = /^-?\d+$/
-/** Strings are matched whole, so that a word inside of one is never taken for a token. */
-const stringOrWord = /"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b/gs
-
+/** The words where a value may stand; only Infinity may have a sign. */
+const bareWord = /(?<![^\s:,[-])(?:(?<!-)NaN|Infinity)(?![^\s,\]}])/g
+/** Beyond a thousand digits a number is an attack. */
+const wholeNumber = /^-?\d{1,1000}$/
 declare const JSON: {
   parse(text: string, reviver: (key: string, value: unknown, context: { readonly source?: string }) => unknown): unknown
 } & typeof globalThis.JSON
@@ -31,9 +31,27 @@ export const readJson = (raw: string): unknown => {
     // A spelling of zero that the text does not hold stands for NaN; 1e999 reads as Infinity by itself.
     let nan = '0e0'
     while (text.includes(nan)) nan += '0'
-    const mended = text.replace(stringOrWord, (found) =>
-      found.startsWith('"') || found === '-NaN' ? found : found.replace('Infinity', '1e999').replace('NaN', nan),
-    )
-    return exact(mended, nan)
+    return exact(outsideStrings(text, nan), nan)
   }
+}
+
+const outsideStrings = (text: string, nan: string): string => {
+  let mended = ''
+  for (let at = 0; at < text.length;) {
+    const start = text.indexOf('"', at)
+    const before = text.slice(at, start < 0 ? text.length : start)
+    mended += before.replace(bareWord, (word) => (word === 'NaN' ? nan : '1e999'))
+    if (start < 0) break
+    let end = start
+    do end = text.indexOf('"', end + 1)
+    while (end > 0 && isEscaped(text, end))
+    at = end < 0 ? text.length : end + 1
+    mended += text.slice(start, at)
+  }
+  return mended
+}
+const isEscaped = (text: string, at: number): boolean => {
+  let backslashes = 0
+  while (text[at - 1 - backslashes] === '\\') backslashes++
+  return backslashes % 2 === 1
 }

@@ -28,7 +28,8 @@ export const nextLink = (header: string): string | undefined => {
       if (name === 'rel') relation ??= value
       if (name === 'anchor') anchored = true
     }
-    if (target !== undefined && !anchored && relation?.toLowerCase().split(/\s+/).includes('next') === true) return target
+    if (target !== undefined && !anchored && relation?.toLowerCase().split(/\s+/).includes('next') === true)
+      return target
     skip(/[^,]*/y)
   }
   return undefined

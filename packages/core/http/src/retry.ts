@@ -18,4 +18,7 @@ export const waitBefore = (
   random: () => number,
   baseMs: number,
   maxMs: number,
-): number => retryAfterMs ?? Math.floor(random() * Math.min(maxMs, baseMs * 2 ** (attempt - 1)))
+): number => {
+  if (retryAfterMs !== undefined && retryAfterMs > 0) return retryAfterMs
+  return Math.floor(random() * Math.min(maxMs, baseMs * 2 ** (attempt - 1)))
+}

@@ -1,34 +1,33 @@
 import { EventEmitter } from 'node:events'
 
+/** Why an attempt was ended: its time was over, the caller's signal was aborted, or the connection was closed. */
 export type Why = 'timeout' | 'cancelled' | 'closed'
 
-/**
- * What ends one attempt early: the caller's signal, the clock, or the end of the connection.
- * An emitter and not an AbortController, which costs more than all else that we add to a request.
- */
+/** What ends one attempt early. An emitter and not an AbortController, which costs several times as much. */
 export interface Stop {
+  /** Emits `abort`; undici takes it for a signal. */
   readonly emitter: EventEmitter
-  /** Why the attempt was ended; undefined while it goes on. */
+  /** Undefined while the attempt goes on. */
   readonly why: () => Why | undefined
   readonly halt: (why: Why) => void
-  /** Must be called once when the attempt, its reply's body included, is over. */
+  /** Lets go of the caller's signal; when the attempt, its reply's body included, is over. */
   readonly release: () => void
 }
 
-/** Makes one, entered in `all` until it is released. */
+/** Makes one, entered in `all` until it is released or halted. */
 export const openStop = (all: Set<Stop>, signal: AbortSignal | undefined): Stop => {
   const emitter = new EventEmitter()
   let why: Why | undefined
-  const halt = (reason: Why): void => {
-    if (why !== undefined) return
-    why = reason
-    emitter.emit('abort')
-  }
-  const cancel = (): void => halt('cancelled')
+  const cancel = (): void => stop.halt('cancelled')
   const stop: Stop = {
     emitter,
     why: () => why,
-    halt,
+    halt: (reason) => {
+      if (why !== undefined) return
+      why = reason
+      stop.release()
+      emitter.emit('abort')
+    },
     release: () => {
       all.delete(stop)
       signal?.removeEventListener('abort', cancel)

@@ -1,0 +1,64 @@
+import type { Dispatcher } from 'undici'
+import type { Authorizer, HttpOptions } from '@ecokit/contracts'
+import type { About } from './failure.ts'
+import type { Host } from './hosts.ts'
+import type { Redact } from './redact.ts'
+import type { Stop } from './stop.ts'
+import type { Clock, NetworkRuntime } from './types.ts'
+
+/** undici's reply. */
+export type Raw = Dispatcher.ResponseData
+
+/** What all calls of one connection share. */
+export interface Wire {
+  readonly partner: string
+  readonly hosts: readonly Host[]
+  readonly secrets: readonly string[]
+  readonly redact: Redact
+  readonly clock: Clock
+  readonly random: () => number
+  readonly attempts: number
+  readonly baseMs: number
+  readonly maxMs: number
+  readonly observe: NetworkRuntime['observe']
+  /** The pool; for calls with credentials the one that shows our certificate, where there is one. */
+  readonly dispatcher: (credentials: boolean) => Dispatcher | Promise<Dispatcher>
+  /** What is under way. */
+  readonly stops: Set<Stop>
+  readonly closing: AbortController
+  requests: number
+}
+
+/** Where one request goes, and what with; a redirect makes another. */
+export interface Target {
+  readonly origin: string
+  /** With the query. */
+  readonly path: string
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Absent where no credentials may go. */
+  readonly authorizer: Authorizer | undefined
+}
+
+/** One call, ready to be sent as often as it takes. */
+export interface Call extends Target {
+  readonly method: string
+  readonly body: Uint8Array | ReadableStream<Uint8Array> | undefined
+  /** Which failures allow another attempt: those that any repeatable call may have, for a read also a plain 500. */
+  readonly repeat: 'read' | 'idempotent' | 'never'
+  /** The reply's body outlives the call. */
+  readonly streamed: boolean
+  readonly timeoutMs: number
+  readonly explain: HttpOptions['explain']
+}
+
+/** One request on the wire. */
+export interface Hop {
+  readonly about: About
+  /** With the query, without what an authorizer added. */
+  readonly url: string
+  readonly startedAt: number
+  status: number | undefined
+  requestBytes: number
+  replyBytes: number
+}
