@@ -202,7 +202,7 @@ export const guardWriter = (
     },
     perform: ({ checkpoint, final }, signal) =>
       writer.commit(checkpoint, { signal, ...(final !== undefined && { final }) }),
-    verify: () => undefined,
+    verify: (committed) => committed,
   })
   const dispose = async () => {
     try {

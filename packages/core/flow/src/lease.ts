@@ -18,7 +18,14 @@ export interface PipelineLease {
   readonly holder: string
   release(): Promise<void>
   /** Keeps the lease and the run's heartbeat; aborts `run` when the lease is lost or somebody asked the run to stop. Ends with `stop`. */
-  keep(ledger: Ledger, run: AbortController, now: () => number): { fence(): Promise<void>; stop(): Promise<void> }
+  keep(
+    ledger: Ledger,
+    run: AbortController,
+    now: () => number,
+  ): {
+    readonly fence: () => Promise<void>
+    readonly stop: () => Promise<void>
+  }
 }
 
 /** Takes the lease, also from a process that ended without giving it back; throws `conflict` naming who has it. */

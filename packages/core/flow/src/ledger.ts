@@ -1,8 +1,8 @@
-import { toJson, type IntegrationError } from '@ecokit/contracts'
+import { toJson } from '@ecokit/contracts'
 import type { NewRow, Row, Store } from '@ecokit/store'
 import type { PlannedStream } from './plan.ts'
 import { readState, type FlowState } from './state.ts'
-import { noCounts, type Counts, type RunStatus } from './types.ts'
+import { noCounts, type Counts, type Failure, type RunStatus } from './types.ts'
 
 /** What is written about a stream while it runs. */
 export type StreamPatch = Partial<
@@ -12,7 +12,10 @@ export type StreamPatch = Partial<
 
 /** Everything that a run writes into the store. */
 export interface Ledger {
-  begin(run: NewRow<'runs'>, streams: readonly PlannedStream[]): Promise<void>
+  /** Gives the run its row. */
+  open(run: Pick<NewRow<'runs'>, 'pipeline' | 'source' | 'sink' | 'trigger' | 'full' | 'holder'>): Promise<void>
+  /** Gives each of its streams a row. */
+  begin(streams: readonly PlannedStream[]): Promise<void>
   stream(name: string, patch: StreamPatch): Promise<void>
   /** Keeps the state that the sink has committed: the truth where the sink cannot, for display elsewhere. */
   committed(key: string, state: FlowState, stream: string, patch: StreamPatch): Promise<void>
@@ -20,7 +23,7 @@ export interface Ledger {
   quarantine(rows: readonly Omit<NewRow<'quarantine'>, 'run_id' | 'at'>[]): Promise<void>
   /** Says that the run is alive; true when somebody asked it to stop. */
   beat(): Promise<boolean>
-  finish(status: RunStatus, error: IntegrationError | undefined, warnings: readonly string[]): Promise<void>
+  finish(status: RunStatus, error: Failure | undefined, warnings: readonly string[]): Promise<void>
 }
 
 /** SQLite takes 32,766 values in a statement; this is far below, and a transaction of milliseconds. */
@@ -46,30 +49,41 @@ export const openLedger = (store: Store, run: string, now: () => number): Ledger
     return rows[0]?.cancel_requested_at != null
   }
   return {
-    begin: async (row, streams) => {
-      await db.transaction().execute(async (transaction) => {
-        await transaction.insertInto('runs').values(row).execute()
-        for (const [position, { stream, table, mode, disposition }] of streams.entries())
-          await transaction
-            .insertInto('run_streams')
-            .values({
-              run_id: run,
-              stream,
-              table_name: table,
-              position,
-              status: 'waiting',
-              mode,
-              disposition,
-              ...noCounts,
-              requests: 0,
-              started_at: null,
-              ended_at: null,
-              updated_at: row.updated_at,
-              error_code: null,
-              error_message: null,
-            })
-            .execute()
-      })
+    open: async (row) => {
+      const at = now()
+      const times = { started_at: at, ended_at: null, heartbeat_at: at, updated_at: at, cancel_requested_at: null }
+      const blank = { warnings: '[]', error_code: null, error_message: null }
+      await db
+        .insertInto('runs')
+        .values({ id: run, ...row, status: 'running', ...times, ...blank })
+        .execute()
+    },
+    begin: async (streams) => {
+      const at = now()
+      const blank = {
+        started_at: null,
+        ended_at: null,
+        error_code: null,
+        error_message: null,
+        requests: 0,
+        ...noCounts,
+      }
+      const rows = streams.map(({ stream, table, mode, disposition }, position) => ({
+        run_id: run,
+        stream,
+        table_name: table,
+        position,
+        status: 'waiting' as const,
+        mode,
+        disposition,
+        updated_at: at,
+        ...blank,
+      }))
+      for (let from = 0; from < rows.length; from += rowsAtOnce)
+        await db
+          .insertInto('run_streams')
+          .values(rows.slice(from, from + rowsAtOnce))
+          .execute()
     },
     stream: async (name, patch) => {
       await db.transaction().execute(async (transaction) => {

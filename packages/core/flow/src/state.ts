@@ -54,7 +54,13 @@ export interface Pass {
 export const decidePass = (
   { mode, disposition }: Pick<PlannedStream, 'mode' | 'disposition'>,
   before: FlowState | undefined,
-  about: { readonly full: boolean; readonly now: number; readonly reconcileEveryMs: number | undefined },
+  about: {
+    readonly full: boolean
+    readonly now: number
+    readonly reconcileEveryMs: number | undefined
+    /** What the store was told last: it also knows of a reconciling pass that was cut off. */
+    readonly noted: FlowState | undefined
+  },
 ): Pass => {
   const merge = disposition === 'merge'
   const everything = { from: undefined, prune: merge, stepwise: merge, startedAt: about.now, before }
@@ -63,7 +69,7 @@ export const decidePass = (
     about.reconcileEveryMs !== undefined &&
     before?.reconciledAt !== undefined &&
     about.now - before.reconciledAt >= about.reconcileEveryMs
-  const leftOff = before?.mode === 'reconcile' && !before.complete
+  const leftOff = about.noted?.mode === 'reconcile' && !about.noted.complete
   if (merge && (about.full || due || leftOff)) return { mode: 'reconcile', ...everything }
   // A pass that was cut off goes on, and began when its first run did: what changed since then counts as unseen.
   const startedAt = before === undefined || before.complete ? about.now : before.startedAt

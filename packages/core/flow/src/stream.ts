@@ -23,6 +23,8 @@ export interface StreamRunner {
   readonly commitBytes: number
   /** Throws when this run may not commit any more: cancelled, or its lease is lost. */
   readonly fence: () => Promise<void>
+  /** Keeps a sentence about the run beside its data. */
+  readonly warn: (sentence: string) => void
   readonly onPass: (pass: Pass) => Promise<void>
   /** Told after each batch. */
   readonly onBatch: (counts: Counts) => Promise<void>
@@ -42,25 +44,28 @@ const quietly = async (writer: AnyWriter): Promise<void> => {
   }
 }
 
+const broken = (sink: string, what: string) =>
+  integrationError('internal', { partner: sink, what, next: 'Report it to the maker of the connector', details: {} })
+
 const openWriter = async (planned: PlannedStream, runner: StreamRunner) => {
   const { pipeline, run, ledger, full, now, signal } = runner
   const { sink, sinkName, reconcileEveryMs } = pipeline
+  const { target: table, disposition } = planned
   const key = `${pipeline.name}/${planned.stream}`
   const open = async (prune: boolean): Promise<AnyWriter> => {
-    if (sink.write === undefined)
-      throw integrationError('unsupported', { what: 'no sinks', details: { what: sinkName } })
-    const { target: table, disposition } = planned
+    if (sink.write === undefined) throw broken(sink.name, 'it has no sinks to write to')
     return sink.write(sinkName, { table, disposition, run, key, signal, ...(prune && { prune }) })
   }
   const writer = await open(false)
   try {
     const transactional = sink.manifest.sinks?.[sinkName]?.commit === 'transaction'
-    const stored = transactional ? await writer.resumesFrom({ signal }) : await ledger.state(key)
-    const pass = decidePass(planned, readState(stored, planned.table), { full, now: now(), reconcileEveryMs })
-    if (!pass.prune) return { key, writer, pass }
+    const noted = readState(await ledger.state(key), planned.table)
+    const before = transactional ? readState(await writer.resumesFrom({ signal }), planned.table) : noted
+    const pass = decidePass(planned, before, { full, now: now(), reconcileEveryMs, noted })
+    if (!pass.prune) return { key, writer, pass, open }
     // Only the sink knows where the stream stands, and a writer must know from its beginning that it prunes.
     await writer[Symbol.asyncDispose]()
-    return { key, writer: await open(true), pass }
+    return { key, writer: await open(true), pass, open }
   } catch (error) {
     await quietly(writer)
     throw error
@@ -71,9 +76,6 @@ const shorten = (record: unknown): string => {
   const text = toJson(record) as string | undefined
   return (text ?? String(record)).slice(0, storedRecordBytes)
 }
-
-const broken = (sink: string, what: string) =>
-  integrationError('internal', { partner: sink, what, next: 'Report it to the maker of the connector', details: {} })
 
 /** How many of a batch's records the sink stored, refused and found twice; throws when that is not all of them. */
 const settle = (sink: string, merges: boolean, count: number, { rows, rejected }: Written) => {
@@ -89,19 +91,21 @@ const settle = (sink: string, merges: boolean, count: number, { rows, rejected }
 /** Syncs one stream to its end, or to the error that it throws; `onCommit` has told what was committed by then. */
 export const syncStream = async (planned: PlannedStream, runner: StreamRunner): Promise<void> => {
   const opened = await openWriter(planned, runner)
+  const current = { writer: opened.writer }
   try {
-    await copy(planned, runner, opened)
+    await copy(planned, runner, opened, current)
   } catch (error) {
-    await quietly(opened.writer)
+    await quietly(current.writer)
     throw error
   }
-  await opened.writer[Symbol.asyncDispose]()
+  await current.writer[Symbol.asyncDispose]()
 }
 
 const copy = async (
   planned: PlannedStream,
   runner: StreamRunner,
-  { key, writer, pass }: Awaited<ReturnType<typeof openWriter>>,
+  { key, pass, open }: Awaited<ReturnType<typeof openWriter>>,
+  current: { writer: AnyWriter },
 ): Promise<void> => {
   const { pipeline, ledger, run, now, fence, signal } = runner
   const { stream, disposition, lagMs, table } = planned
@@ -133,7 +137,7 @@ const copy = async (
     const deleted = batch.deleted?.length ?? 0
     if (count + deleted === 0) return
     const bytes = batchBytes(batch)
-    const written = await writer.write(batch, { signal })
+    const written = await current.writer.write(batch, { signal })
     for (const { index, reason } of written.rejected)
       await putAside('', reason, batch.encoding === 'records' ? batch.records[index] : { index })
     const settled = settle(sink.name, disposition === 'merge', count, written)
@@ -153,7 +157,7 @@ const copy = async (
     await storeHeld()
     await fence()
     const about = { run, table, counts, source: checkpoint, complete }
-    const committed = await writer.commit(nextState(pass, about), { signal, ...(complete && { final: true }) })
+    const committed = await current.writer.commit(nextState(pass, about), { signal, ...(complete && { final: true }) })
     counts = { ...counts, deleted: counts.deleted + (committed?.pruned ?? 0) }
     runner.onCommit(counts)
     const patch = { ...counts, requests: runner.requests() }
@@ -188,5 +192,12 @@ const copy = async (
       next: 'Use merge, or full_refresh',
       details: {},
     })
+  if (pass.prune && counts.quarantined > 0) {
+    // A record that was put aside is still at the source: what it once brought may not be removed.
+    await commit(false)
+    await current.writer[Symbol.asyncDispose]()
+    current.writer = await open(false)
+    runner.warn(`${stream}: rows that the source no longer has were not looked for, because records were put aside`)
+  }
   await commit(true)
 }

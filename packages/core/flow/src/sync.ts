@@ -1,14 +1,22 @@
 import { integrationError, isIntegrationError, toIntegrationError, type IntegrationError } from '@ecokit/contracts'
 import type { Store } from '@ecokit/store'
 import { isGone, newRunId } from './ids.ts'
-import { takeLease } from './lease.ts'
+import { takeLease, type PipelineLease } from './lease.ts'
 import { buryRuns, ended, openLedger, type DeadRun, type Ledger, type StreamPatch } from './ledger.ts'
 import { describeJob, type LineageEvent, type StreamJob } from './lineage.ts'
 import { openLineageLog, type LineageLog } from './lineage-log.ts'
 import { planned as plan, type PlannedStream } from './plan.ts'
 import { getRun } from './runs.ts'
 import { syncStream } from './stream.ts'
-import { noCounts, type Counts, type PassMode, type Progress, type RunResult, type SyncOptions } from './types.ts'
+import {
+  noCounts,
+  type Counts,
+  type Failure,
+  type PassMode,
+  type Progress,
+  type RunResult,
+  type SyncOptions,
+} from './types.ts'
 
 const progressMs = 250
 const lineageMs = 10_000
@@ -22,7 +30,17 @@ interface Running {
   readonly controller: AbortController
   readonly fence: () => Promise<void>
   readonly log: LineageLog
+  readonly warnings: string[]
   readonly now: () => number
+}
+
+/** Whoever watches must not stop the sync. */
+const callQuietly = (call: () => void): void => {
+  try {
+    call()
+  } catch {
+    return
+  }
 }
 
 const jobOf = (planned: PlannedStream, { id, options }: Running): StreamJob => {
@@ -54,7 +72,7 @@ const jobOf = (planned: PlannedStream, { id, options }: Running): StreamJob => {
 
 /** Runs one stream and writes its account; gives the error that ended it, if one did. */
 const runStream = async (planned: PlannedStream, running: Running): Promise<IntegrationError | undefined> => {
-  const { options, ledger, controller, fence, log, now, id } = running
+  const { options, ledger, controller, fence, log, now, id, warnings } = running
   const { pipeline, onProgress, full = false, commitBytes = defaultCommitBytes } = options
   const { stream } = planned
   const job = jobOf(planned, running)
@@ -66,11 +84,9 @@ const runStream = async (planned: PlannedStream, running: Running): Promise<Inte
   let tracedAt: number | undefined
 
   const tell = (status: Progress['status'], counts: Counts): void => {
-    try {
-      onProgress?.({ run: id, pipeline: pipeline.name, stream, status, mode, requests: requests(), ...counts })
-    } catch {
-      // Whoever watches must not stop the sync.
-    }
+    callQuietly(() =>
+      onProgress?.({ run: id, pipeline: pipeline.name, stream, status, mode, requests: requests(), ...counts }),
+    )
   }
   const trace = (type: LineageEvent['eventType'], about: { counts?: Counts; error?: string } = {}): void => {
     const at = now()
@@ -101,6 +117,7 @@ const runStream = async (planned: PlannedStream, running: Running): Promise<Inte
       commitBytes,
       fence,
       requests,
+      warn: (sentence) => warnings.push(sentence),
       onPass: async (pass) => {
         mode = pass.mode
         await ledger.stream(stream, { mode })
@@ -136,74 +153,88 @@ const reportDead = (dead: readonly DeadRun[], log: LineageLog, namespace: string
       log.emit(describeJob({ run: id, pipeline, stream, namespace }, { type: 'FAIL', at, error: ended.message }))
 }
 
-const runAll = async (
-  streams: readonly PlannedStream[],
-  running: Running,
-): Promise<{ status: RunResult['status']; error: IntegrationError | undefined }> => {
-  const { controller, options } = running
-  const failures: IntegrationError[] = []
-  for (const stream of streams) {
-    const error = await runStream(stream, running)
-    if (error !== undefined) failures.push(error)
-  }
-  if (controller.signal.aborted) {
-    const error = toIntegrationError(controller.signal.reason)
-    return { status: error.code === 'cancelled' ? 'cancelled' : 'failed', error }
-  }
-  const [first] = failures
-  if (first === undefined) return { status: 'completed', error: undefined }
-  if (failures.length > 1)
-    first.message += ` (and ${failures.length - 1} more of ${options.pipeline.name}'s streams failed)`
-  return { status: 'failed', error: first }
+interface Outcome {
+  readonly status: RunResult['status']
+  readonly error?: Failure
 }
 
-/** Runs a pipeline once. Faults of a stream fail that stream and the run, and are in the result; it throws `conflict` when another process runs the pipeline, and what is wrong with the pipeline before anything is read. */
+const runAll = async (running: Running): Promise<Outcome> => {
+  const { controller, options, warnings } = running
+  const { pipeline, full = false } = options
+  const { source, sink, sinkName } = pipeline
+  const { signal } = controller
+  const streams = await plan(source, sink, sinkName, pipeline.streams, { signal })
+  await running.ledger.begin(streams)
+  const failures: IntegrationError[] = []
+  for (const planned of streams) {
+    if (full && planned.mode === 'incremental' && planned.disposition === 'append')
+      warnings.push(`${planned.stream}: read on from its checkpoint: appending everything again would double its rows`)
+    const error = await runStream(planned, running)
+    if (error !== undefined) failures.push(error)
+  }
+  signal.throwIfAborted()
+  const [first, ...others] = failures
+  if (first === undefined) return { status: 'completed' }
+  const more = others.length === 0 ? '' : ` (and ${others.length} more of its streams failed)`
+  return { status: 'failed', error: { code: first.code, message: first.message + more } }
+}
+
+/** How a run ended that threw: faults of partners belong into the run, faults of the configuration to whoever started it. */
+const outcomeOf = (thrown: unknown, { controller }: Running): Outcome => {
+  const error = toIntegrationError(controller.signal.aborted ? controller.signal.reason : thrown)
+  const cancelled = controller.signal.aborted && error.code === 'cancelled'
+  return { status: cancelled ? 'cancelled' : 'failed', error: { code: error.code, message: error.message } }
+}
+
+const cancelled = (pipeline: string, reason: unknown): IntegrationError =>
+  isIntegrationError(reason)
+    ? reason
+    : integrationError('cancelled', { what: `the run of ${pipeline} was cancelled`, details: {} })
+
+/** Runs a pipeline once. Faults of a partner fail the stream and the run, and are in the result; it throws `conflict` when another process runs the pipeline, and what is wrong with the pipeline itself. */
 export const sync = async (options: SyncOptions): Promise<RunResult> => {
   const { pipeline, store, full = false, trigger = 'manual', signal, lineage, namespace = 'default' } = options
   const now = options.now ?? Date.now
   const { source, sink, sinkName, name } = pipeline
-  signal?.throwIfAborted()
-  const streams = await plan(source, sink, sinkName, pipeline.streams, { signal })
+  if (signal?.aborted === true) throw cancelled(name, signal.reason)
+  const controller = new AbortController()
+  const cancel = (): void => {
+    controller.abort(cancelled(name, signal?.reason))
+  }
+  signal?.addEventListener('abort', cancel)
   const id = newRunId()
-  const lease = await takeLease(store, name, id)
+  let lease: PipelineLease | undefined
   try {
+    lease = await takeLease(store, name, id)
     const dead = await buryRuns(store, now, (run) => run.pipeline === name)
     const ledger = openLedger(store, id, now)
-    const at = now()
-    const row = {
-      id,
+    const log = openLineageLog({ store, pipeline: name, file: lineage?.file })
+    reportDead(dead, log, namespace, now())
+    await ledger.open({
       pipeline: name,
       source: source.name,
       sink: `${sink.name}.${sinkName}`,
       trigger,
+      full: full ? 1 : 0,
       holder: lease.holder,
-    }
-    const times = { started_at: at, ended_at: null, heartbeat_at: at, updated_at: at, cancel_requested_at: null }
-    const blank = { warnings: '[]', error_code: null, error_message: null }
-    await ledger.begin({ ...row, full: full ? 1 : 0, status: 'running', ...times, ...blank }, streams)
-    const log = openLineageLog({ store, pipeline: name, file: lineage?.file })
-    reportDead(dead, log, namespace, at)
-
-    const controller = new AbortController()
-    const cancel = (): void => {
-      const reason: unknown = signal?.reason
-      const what = `the run of ${name} was cancelled`
-      controller.abort(isIntegrationError(reason) ? reason : integrationError('cancelled', { what, details: {} }))
-    }
-    signal?.addEventListener('abort', cancel)
-    if (signal?.aborted === true) cancel()
+    })
     const keeper = lease.keep(ledger, controller, now)
+    const running = { id, options, ledger, controller, fence: keeper.fence, log, now, warnings: [] as string[] }
     try {
-      options.onStart?.({ id })
-      const running = { id, options, ledger, controller, fence: keeper.fence, log, now }
-      const { status, error } = await runAll(streams, running)
-      await ledger.finish(status, error, await log.close())
+      callQuietly(() => options.onStart?.({ id }))
+      const { status, error } = await runAll(running)
+      await ledger.finish(status, error, [...running.warnings, ...(await log.close())])
+    } catch (thrown) {
+      const { status, error } = outcomeOf(thrown, running)
+      await ledger.finish(status, error, [...running.warnings, ...(await log.close())])
+      if (isIntegrationError(thrown) && thrown.class === 'config' && !controller.signal.aborted) throw thrown
     } finally {
-      signal?.removeEventListener('abort', cancel)
       await keeper.stop()
     }
   } finally {
-    await lease.release()
+    signal?.removeEventListener('abort', cancel)
+    // A lease that cannot be given back runs out by itself.
+    await lease?.release().catch(() => undefined)
   }
   const result = await getRun(store, id)
   if (result === undefined) throw toIntegrationError(new Error(`the run ${id} is gone from the store`))

@@ -22,7 +22,8 @@ export interface Pipeline {
   readonly sink: AnyConnection
   /** Which of the sink connector's sinks. */
   readonly sinkName: string
-  readonly streams: readonly PipelineStream[]
+  /** Default: all streams of the source. */
+  readonly streams?: readonly (string | PipelineStream)[] | undefined
   /** How long after a complete pass an incremental merge reads everything again, to find late edits and deletes; undefined: never. */
   readonly reconcileEveryMs?: number | undefined
   /** How many requests the source has made so far (count them with the `observe` of connect's Runtime); without it the streams' `requests` stay 0. */

@@ -61,7 +61,7 @@ export const sourceOf = (table: Table, name = 'shop'): AnyConnection =>
       }),
     ),
     { name, config: {} },
-  ) as AnyConnection
+  )
 
 const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
@@ -153,7 +153,7 @@ export const sinkOf = (file: string, name = 'lake'): AnyConnection =>
       },
     ),
     { name, config: {} },
-  ) as AnyConnection
+  )
 
 /** What the sink's table holds, by id. */
 export const rowsIn = (file: string, table = 'items'): Item[] => {
