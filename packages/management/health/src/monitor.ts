@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { integrationError } from '@ecokit/contracts'
+import { integrationError, isIntegrationError } from '@ecokit/contracts'
 import type { AnyConnection, CallOptions, Health, HealthStatus } from '@ecokit/contracts'
 import type { Store } from '@ecokit/store'
 import { openProbe } from './probe.ts'
@@ -119,7 +119,7 @@ export const openHealthMonitor = (options: HealthMonitorOptions): HealthMonitor 
 
   const wake = (): void => woken.abort()
   const report = (error: unknown): void => {
-    if (!closed.signal.aborted) onError(error)
+    if (!closed.signal.aborted && !isIntegrationError(error, 'cancelled')) onError(error)
   }
   const tell = <T>(callbacks: ReadonlySet<(event: T) => unknown>, event: T): void => {
     for (const callback of callbacks)

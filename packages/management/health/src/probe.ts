@@ -44,20 +44,20 @@ export const openProbe = (partner: string, connect: () => Promise<AnyConnection>
     done.abort()
   }
   const attempt = async (signal: AbortSignal, again: boolean): Promise<Health> => {
-    if (ended || signal.aborted) throw cancelled()
+    const stopped = (): boolean => ended || signal.aborted
+    if (stopped()) throw cancelled()
     const opening = (connection ??= connect())
-    const forget = (): void => {
-      if (connection === opening) connection = undefined
-    }
     // A connection that could not be made is tried anew at the next check.
-    opening.catch(forget)
+    opening.catch(() => {
+      if (connection === opening) connection = undefined
+    })
     const open = await opening
     try {
       return await open.check({ signal })
     } catch (error) {
-      if (again || signal.aborted || !isIntegrationError(error, 'cancelled')) throw error
+      if (again || stopped() || !isIntegrationError(error, 'cancelled')) throw error
       // The connection was closed under the check, as happens when the partner's config changes.
-      forget()
+      if (connection === opening) void drop()
       return attempt(signal, true)
     }
   }
@@ -82,10 +82,8 @@ export const openProbe = (partner: string, connect: () => Promise<AnyConnection>
         const health = await within(attempt(either, false), either)
         return { ...health, checkedAt: new Date(clock.now()).toISOString() }
       } catch (error) {
-        if (signal.aborted)
-          throw integrationError('cancelled', { partner, what: 'the check was cancelled', details: {} })
-        if (deadline.signal.aborted) return failed(deadline.signal.reason, partner, clock, startedAt)
-        return failed(error, partner, clock, startedAt)
+        if (signal.aborted || ended) throw cancelled()
+        return failed(deadline.signal.aborted ? deadline.signal.reason : error, partner, clock, startedAt)
       } finally {
         done.abort()
       }

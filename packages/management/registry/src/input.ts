@@ -50,7 +50,8 @@ const withoutNulls = (value: Readonly<Record<string, unknown>>): Record<string, 
 
 const judge = (name: string, raw: Readonly<Record<string, unknown>>, surroundings: Surroundings): PartnerEntry => {
   const at = ['partners', name]
-  const own = typeof raw['credentials'] === 'object'
+  const given = raw['credentials']
+  const own = typeof given === 'object' || (typeof given === 'string' && given.includes('${'))
   const { entry, findings } = checkPartner(name, own ? { ...raw, credentials: undefined } : raw, surroundings)
   if (!own && entry !== undefined) return entry
   const path = [...at, 'credentials']
