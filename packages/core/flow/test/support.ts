@@ -1,8 +1,15 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { connect } from '@ecokit/connect'
 import { defineConnector, int64, sink, stream } from '@ecokit/contracts'
 import type { AnyConnection, Batch, Checkpoint, ReadOptions, WriteOptions, Writer } from '@ecokit/contracts'
+import { openStore, type Store } from '@ecokit/store'
+import { expect, onTestFinished } from 'vitest'
 import { z } from 'zod'
+import { listRuns, runLineage, sync, type RunResult, type StreamRun, type SyncOptions } from '../src/index.ts'
+import { faultsOf } from './openlineage.ts'
 
 export const item = z.object({ id: z.int(), at: z.int(), name: z.string(), big: int64() })
 export type Item = z.input<typeof item>
@@ -12,7 +19,7 @@ export interface Table {
   items: Item[]
   pageSize: number
   /** Called before each page is given; what it throws ends the read. */
-  onPage: (read: { readonly checkpoint: Checkpoint | undefined; readonly page: number }) => void | Promise<void>
+  onPage: (read: { readonly page: number; readonly signal: AbortSignal | undefined }) => void | Promise<void>
   readonly reads: (Checkpoint | undefined)[]
 }
 export const newTable = (items: Item[], pageSize = 10): Table => ({ items, pageSize, onPage: () => {}, reads: [] })
@@ -32,7 +39,7 @@ const readTable = async function* (table: Table, { checkpoint, signal }: ReadOpt
   const found = table.items.filter(({ at }) => at > after).toSorted((one, other) => one.at - other.at)
   for (let page = 0; page * table.pageSize < found.length; page += 1) {
     signal?.throwIfAborted()
-    await table.onPage({ checkpoint, page })
+    await table.onPage({ page, signal })
     const records = found.slice(page * table.pageSize, (page + 1) * table.pageSize)
     yield { encoding: 'records', records, checkpoint: { after: records.at(-1)?.at ?? after } }
   }
@@ -166,4 +173,33 @@ export const rowsIn = (file: string, table = 'items'): Item[] => {
   } finally {
     db.close()
   }
+}
+
+/** A folder that is gone after the test. */
+export const temporaryFolder = async (): Promise<string> => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'ecokit-flow-'))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** A store that is closed after the test. */
+export const testStore = async (file = ':memory:'): Promise<Store> => {
+  const store = await openStore(file)
+  onTestFinished(() => store.close())
+  return store
+}
+
+/** Runs a pipeline and holds its lineage events, those of the runs that it found dead among them, against the official schemas. */
+export const run = async (options: SyncOptions): Promise<RunResult> => {
+  const result = await sync(options)
+  for (const { id } of await listRuns(options.store, { limit: 1_000 }))
+    for (const event of await runLineage(options.store, id)) expect(faultsOf(event)).toEqual([])
+  return result
+}
+
+/** The first stream of a run. */
+export const only = (result: { readonly streams: readonly StreamRun[] }): StreamRun => {
+  const [first] = result.streams
+  if (first === undefined) throw new Error('no streams')
+  return first
 }
