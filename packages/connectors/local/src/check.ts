@@ -1,3 +1,5 @@
+import { mkdir, open, rm } from 'node:fs/promises'
+import path from 'node:path'
 import type { CallOptions, Checked } from '@ecokit/contracts'
 import { loadDuck, openDatabase } from './database.ts'
 import { databaseError } from './errors.ts'
@@ -8,7 +10,7 @@ export interface Places {
 }
 
 /** Opens or makes the database and the folder, and proves that both can be written. */
-export const check = async ({ database }: Places, partner: string, options: CallOptions): Promise<Checked> => {
+export const check = async ({ database, folder }: Places, partner: string, options: CallOptions): Promise<Checked> => {
   if (database !== undefined) {
     const opened = await openDatabase(database, { partner, signal: options.signal })
     try {
@@ -24,5 +26,23 @@ export const check = async ({ database }: Places, partner: string, options: Call
       opened.release()
     }
   }
+  if (folder !== undefined)
+    try {
+      await proveWritable(path.resolve(folder))
+    } catch (thrown) {
+      throw databaseError(thrown, { partner, what: `cannot write in ${folder}` })
+    }
   return { version: `DuckDB ${(await loadDuck()).version()}` }
+}
+
+const proveWritable = async (folder: string): Promise<void> => {
+  await mkdir(folder, { recursive: true })
+  const probe = path.join(folder, `.ecokit-check-${process.pid}`)
+  const handle = await open(probe, 'w')
+  try {
+    await handle.writeFile('check')
+  } finally {
+    await handle.close()
+    await rm(probe, { force: true })
+  }
 }

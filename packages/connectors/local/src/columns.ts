@@ -161,3 +161,27 @@ export const columnsOf = (table: Discovered, partner: string): readonly Column[]
       throw wrong('table.primaryKey', `${key} is not a property of the schema`)
   return columns
 }
+
+/** A field's schema without its reference, as it is kept when the schema that it stood in is gone. */
+export const inlined = (field: unknown, root: JsonSchema): unknown => (isSchema(field) ? follow(field, root) : field)
+
+/** The columns that a table does not have yet; `present` maps its own to their SQL types. A type that changed is `invalid_data`. */
+export const newColumns = (
+  columns: readonly Column[],
+  present: ReadonlyMap<string, string>,
+  table: string,
+  partner: string,
+): readonly Column[] => {
+  const types = new Map([...present].map(([name, type]) => [name.toLowerCase(), type]))
+  return columns.filter(({ name, type }) => {
+    const [before, now] = [types.get(name.toLowerCase()), sqlType(type)]
+    if (before !== undefined && before !== now)
+      throw integrationError('invalid_data', {
+        partner,
+        what: `table ${table}: column ${name} holds ${before}, and the stream brings ${now}`,
+        next: 'Rename the field, write to another table, or replace the whole table with overwrite',
+        details: { stream: table, field: name },
+      })
+    return before === undefined
+  })
+}

@@ -2,10 +2,11 @@ import { mkdir, realpath } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { integrationError } from '@ecokit/contracts'
+import type * as DuckModule from '@duckdb/node-api'
 import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import { cancelled, databaseError, lockHolder } from './errors.ts'
 
-export type Duck = typeof import('@duckdb/node-api')
+export type Duck = typeof DuckModule
 /** DuckDB itself: 70 MB of native code, so it is loaded at its first use and never by importing the connector. */
 export const loadDuck = (): Promise<Duck> => import('@duckdb/node-api')
 
@@ -85,11 +86,11 @@ const close = async (file: string, shared: Shared): Promise<void> => {
   instance.closeSync()
 }
 
-/** Closes a database that nobody in this process uses any more, at once. */
-export const closeIdle = async (file: string): Promise<void> => {
-  const real = await realFile(file).catch(() => file)
-  const shared = databases.get(real)
-  if (shared !== undefined) await close(real, shared)
+/** Closes at once what nobody in this process uses any more: a database file, or the lock files in a folder. */
+export const closeIdle = async (place: string): Promise<void> => {
+  const real = await realFile(place).catch(() => place)
+  for (const [file, shared] of databases)
+    if (file === real || file.startsWith(`${real}${path.sep}`)) await close(file, shared)
 }
 
 /** Opens a DuckDB file, or joins those in this process who have it open; waits while another process holds it. */

@@ -80,13 +80,15 @@ export const schemaOf = (duck: Duck, type: DuckDBType): JsonSchema => {
 }
 /** The schema, with null allowed. */
 export const orNull = (schema: JsonSchema): JsonSchema => {
-  const { type } = schema
-  if (typeof type === 'string' && schema['enum'] === undefined && schema['const'] === undefined)
-    return { ...schema, type: [type, 'null'] }
-  return Object.keys(schema).length === 0 || (Array.isArray(type) && type.includes('null'))
-    ? schema
-    : { anyOf: [schema, { type: 'null' }] }
+  const { type, anyOf } = schema
+  const plain = schema['enum'] === undefined && schema['const'] === undefined
+  if (Object.keys(schema).length === 0 || allowsNull(type) || (Array.isArray(anyOf) && anyOf.some(isNull)))
+    return schema
+  return typeof type === 'string' && plain ? { ...schema, type: [type, 'null'] } : { anyOf: [schema, { type: 'null' }] }
 }
+const allowsNull = (type: unknown): boolean => type === 'null' || (Array.isArray(type) && type.includes('null'))
+const isNull = (schema: unknown): boolean =>
+  typeof schema === 'object' && schema !== null && 'type' in schema && allowsNull(schema.type)
 
 /** Makes records' values of DuckDB's: exact, and JSON data but for bigint beyond 2^53, NaN and the infinities. `schema` is the kept one, for JSON columns. */
 export const decoder = (duck: Duck, type: DuckDBType, schema?: unknown): ((value: DuckDBValue) => unknown) => {

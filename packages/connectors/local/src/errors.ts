@@ -37,7 +37,7 @@ export const databaseError = (
   const { partner } = about
   const what = `${about.what}: ${text}`
   const code = thrown instanceof Error ? systemCode(thrown) : undefined
-  if (/^INTERRUPT/.test(text)) return cancelled(partner)
+  if (text.startsWith('INTERRUPT')) return cancelled(partner)
   if (code === 'ENOSPC' || code === 'EFBIG' || code === 'EDQUOT' || code === 'EIO')
     return integrationError('unavailable', {
       partner,
@@ -67,7 +67,7 @@ export const databaseError = (
       next: 'Choose another path',
       details: { field: 'config.database' },
     })
-  if (/^Constraint Error/.test(text)) return integrationError('rejected', { partner, what, details: {} })
+  if (text.startsWith('Constraint Error')) return integrationError('rejected', { partner, what, details: {} })
   if (/^(?:Catalog|Binder) Error/.test(text)) return integrationError('rejected', { partner, what, details: {} })
   return integrationError('internal', { partner, what, details: {} })
 }

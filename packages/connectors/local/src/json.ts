@@ -55,6 +55,9 @@ const plain = (value: unknown, schema: unknown, path: string): unknown => {
   if (typeof value === 'bigint') return JSON.rawJSON(String(value))
   if (typeof value === 'number') {
     if (Object.is(value, -0)) return JSON.rawJSON('-0.0')
+    // Digits alone would come back as a bigint.
+    if (Number.isInteger(value) && !Number.isSafeInteger(value) && Math.abs(value) < 1e21)
+      return JSON.rawJSON(`${String(value)}.0`)
     if (Number.isFinite(value)) return value
     return isNumber(schema) ? String(value) : refuse(`${path}${String(value)} has no form in JSON`)
   }

@@ -18,6 +18,7 @@ const config = z
     message: 'name a database file, a folder, or both',
   })
 
+const files = sink({ accepts: ['records', 'ndjson'], dispositions: ['append', 'overwrite'], commit: 'transaction' })
 const manifest = {
   id: 'local',
   title: 'DuckDB and local files',
@@ -32,6 +33,9 @@ const manifest = {
       dispositions: ['append', 'overwrite', 'merge'],
       commit: 'transaction',
     }),
+    parquet: files,
+    csv: files,
+    ndjson: files,
   },
 } as const
 
@@ -45,6 +49,11 @@ export const local = defineConnector(manifest, ({ config: { database, folder }, 
       details: { field: `config.${field}` },
     })
   }
+  const writeFiles = (format: 'parquet' | 'csv' | 'ndjson') => async (options: WriteOptions) =>
+    (await import('./folder/write.ts')).writeFolder(
+      { folder: needs(folder, 'folder', `the sink ${format}`), format, partner },
+      options,
+    )
   return {
     check: async (options: CallOptions): Promise<Checked> =>
       (await import('./check.ts')).check({ database, folder }, partner, options),
@@ -61,9 +70,13 @@ export const local = defineConnector(manifest, ({ config: { database, folder }, 
           partner,
           options,
         ),
+      parquet: writeFiles('parquet'),
+      csv: writeFiles('csv'),
+      ndjson: writeFiles('ndjson'),
     },
     close: async () => {
-      if (database !== undefined) await (await import('./database.ts')).closeIdle(database)
+      const { closeIdle } = await import('./database.ts')
+      for (const place of [database, folder]) if (place !== undefined) await closeIdle(place)
     },
   }
 })

@@ -1,20 +1,44 @@
+import path from 'node:path'
 import { integrationError } from '@ecokit/contracts'
 import type { AnyRecord, Batch, CallOptions, Discovered, ReadOptions } from '@ecokit/contracts'
+import { databaseError, stopIfAborted } from './errors.ts'
+import { describeFolder, listFolder, readFolder } from './folder/read.ts'
 import { discoverTables, readTable } from './tables/read.ts'
 import type { Places } from './check.ts'
 
-/** Tables and views of the database, then the tables of the folder. */
+const folderTables = async (folder: string, partner: string) => {
+  try {
+    return await listFolder(path.resolve(folder), partner)
+  } catch (thrown) {
+    throw databaseError(thrown, { partner, what: `cannot list ${folder}` })
+  }
+}
+
+/** Tables and views of the database, then the tables of the folder, as `folder/name` where the database has one of that name. */
 export const discover = async function* (
-  { database }: Places,
+  { database, folder }: Places,
   partner: string,
   options: CallOptions,
 ): AsyncIterable<Discovered> {
-  if (database !== undefined) yield* discoverTables(database, partner, options)
+  const taken = new Set<string>()
+  if (database !== undefined)
+    for await (const table of discoverTables(database, partner, options)) {
+      taken.add(table.name)
+      yield table
+    }
+  if (folder === undefined) return
+  for (const table of await folderTables(folder, partner)) {
+    stopIfAborted(options.signal, partner)
+    const described = await describeFolder(table, partner, options).catch((thrown: unknown) => {
+      throw databaseError(thrown, { partner, what: `cannot describe table ${table.name} of ${folder}` })
+    })
+    yield taken.has(table.name) ? { ...described, name: `folder/${table.name}` } : described
+  }
 }
 
 /** Reads a table by the name that `discover` gave it. */
 export const readDiscovered = async function* (
-  { database }: Places,
+  { database, folder }: Places,
   partner: string,
   table: string,
   options: ReadOptions,
@@ -31,11 +55,15 @@ export const readDiscovered = async function* (
     for await (const batch of readTable(database, partner, table, options))
       if (batch === undefined) missing = true
       else yield batch
-  if (missing)
+  if (!missing) return
+  const listed = folder === undefined ? [] : await folderTables(folder, partner)
+  const found = listed.find(({ name }) => name === table) ?? listed.find(({ name }) => `folder/${name}` === table)
+  if (found === undefined)
     throw integrationError('not_found', {
       partner,
       what: `there is no table ${table}`,
       next: 'Call discover() for those that are there',
       details: {},
     })
+  yield* readFolder(found, partner, options)
 }

@@ -1,4 +1,3 @@
-import { isUtf8 } from 'node:buffer'
 import { integrationError } from '@ecokit/contracts'
 import type { Batch, Written } from '@ecokit/contracts'
 import { parseJson } from './json.ts'
@@ -20,10 +19,14 @@ export const linesOf = function* (bytes: Uint8Array): Iterable<Uint8Array> {
     start = stop + 1
   }
 }
-const decoder = new TextDecoder('utf-8', { fatal: true })
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const parseLine = (line: Uint8Array): unknown => {
-  if (!isUtf8(line)) return refuse('not UTF-8')
-  const text = decoder.decode(line)
+  let text: string
+  try {
+    text = decoder.decode(line)
+  } catch {
+    return refuse('not UTF-8')
+  }
   try {
     return parseJson(text)
   } catch {
@@ -38,7 +41,7 @@ export const rowMaker = (columns: readonly Column[]): ((record: unknown) => Row)
   return (record) => {
     if (typeof record !== 'object' || record === null || Array.isArray(record)) return refuse('not an object')
     const fields = record as Readonly<Record<string, unknown>>
-    for (const name in fields)
+    for (const name of Object.keys(fields))
       if (!known.has(name) && fields[name] !== undefined) refuse(`${name}: there is no such column`)
     return columns.map(({ name }, index) => {
       try {

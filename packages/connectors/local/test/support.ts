@@ -48,6 +48,14 @@ export const openWriter = async (
 }
 export const records = (...rows: AnyRecord[]): Batch<AnyRecord> => ({ encoding: 'records', records: rows })
 
+export const sinks = ['tables', 'parquet', 'csv', 'ndjson'] as const
+/** A connection with a database and a folder. */
+export const openBoth = async (): Promise<{ connection: AnyConnection; database: string; folder: string }> => {
+  const base = await temporaryFolder()
+  const [database, folder] = [path.join(base, 'lake.duckdb'), path.join(base, 'files')]
+  return { connection: open({ database, folder }), database, folder }
+}
+
 /** Writes the records and commits them as a complete pass. */
 export const put = async (
   connection: AnyConnection,

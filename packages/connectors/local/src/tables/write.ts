@@ -1,7 +1,7 @@
 import { integrationError } from '@ecokit/contracts'
 import type { Batch, Checkpoint, CommitOptions, WriteOptions, Writer } from '@ecokit/contracts'
 import type { DuckDBConnection } from '@duckdb/node-api'
-import { columnsOf, sqlType } from '../columns.ts'
+import { columnsOf, newColumns, sqlType } from '../columns.ts'
 import { openDatabase } from '../database.ts'
 import { databaseError, stopIfAborted } from '../errors.ts'
 import { rowMaker, sortBatch, sortDeletes } from '../rows.ts'
@@ -30,27 +30,13 @@ const sameKey = (keys: readonly string[], one: string, other: string): string =>
 const createTable = (name: string, columns: readonly Column[]): string =>
   `CREATE TABLE ${identifier(name)} (${columns.map((column) => `${identifier(column.name)} ${sqlType(column.type)}`).join(', ')})`
 
-/** Makes the table fit the columns: creates it, or adds what is new. A type that changed is refused. */
+/** Makes the table fit the columns: creates it, or adds what is new. */
 const fitTable = async (connection: DuckDBConnection, table: string, { partner, columns }: Target): Promise<void> => {
-  const found = await tableColumns(connection, table)
-  if (found === undefined) {
-    await connection.run(createTable(table, columns))
-    return
-  }
-  const types = new Map([...found].map(([name, type]) => [name.toLowerCase(), type]))
-  for (const { name, type } of columns) {
-    const present = types.get(name.toLowerCase())
-    const wanted = sqlType(type)
-    if (present === undefined)
-      await connection.run(`ALTER TABLE ${identifier(table)} ADD COLUMN ${identifier(name)} ${wanted}`)
-    else if (present !== wanted)
-      throw integrationError('invalid_data', {
-        partner,
-        what: `table ${table}: column ${name} holds ${present}, and the stream brings ${wanted}`,
-        next: 'Rename the field, write to another table, or replace the whole table with overwrite',
-        details: { stream: table, field: name },
-      })
-  }
+  const present = await tableColumns(connection, table)
+  if (present === undefined) await connection.run(createTable(table, columns))
+  else
+    for (const { name, type } of newColumns(columns, present, table, partner))
+      await connection.run(`ALTER TABLE ${identifier(table)} ADD COLUMN ${identifier(name)} ${sqlType(type)}`)
 }
 
 /** Puts the staged rows into a table: deletes take what came before them; with `merge` the last row of a key replaces the others. */
@@ -156,6 +142,9 @@ export const writeTable = async (file: string, partner: string, options: WriteOp
     try {
       const connection = await database.connect()
       await prepare(database, connection)
+      const present = await tableColumns(connection, options.table.name)
+      if (present !== undefined && options.disposition !== 'overwrite')
+        newColumns(columns, present, options.table.name, partner)
       const stage = await openStage(database.duck, connection, columns)
       const target: Target = {
         partner,
@@ -236,13 +225,15 @@ const tableWriter = (
           await store(connection, stage, target, { checkpoint, final, first, resumed })
           await connection.run('COMMIT')
         } catch (thrown) {
+          // It may have happened: only the next writer, which reads the file again, can tell.
+          broken = thrown
           await connection.run('ROLLBACK').catch(() => undefined)
           throw thrown
         }
         // After its end a pass is over: what is written next begins another.
         first = final
         resumed = false
-        await stage.clear()
+        await stage.clear().catch((thrown: unknown) => (broken = thrown))
       }),
     [Symbol.asyncDispose]: () => {
       if (!disposed) {

@@ -1,0 +1,135 @@
+import { open, readFile, readdir, rename, rm } from 'node:fs/promises'
+import path from 'node:path'
+import { integrationError, toJson } from '@ecokit/contracts'
+import { z } from 'zod'
+import { parseJson } from '../json.ts'
+
+export const formats = ['parquet', 'csv', 'ndjson'] as const
+export type Format = (typeof formats)[number]
+/** File name endings that are read. */
+export const endings: Readonly<Record<string, Format>> = {
+  '.parquet': 'parquet',
+  '.csv': 'csv',
+  '.ndjson': 'ndjson',
+  '.jsonl': 'ndjson',
+}
+export const manifestName = '_manifest.json'
+/** Where parts are written; a part that the manifest lists is moved out of it. */
+export const stagedName = '_staged'
+export const lockName = '_lock.duckdb'
+export const partPattern = /^part-\d{6,}\.(?:parquet|csv|ndjson)$/
+
+const part = z.strictObject({ file: z.string().regex(partPattern), rows: z.int(), bytes: z.int() })
+const entry = z.strictObject({ checkpoint: z.record(z.string(), z.unknown()), run: z.string(), at: z.string() })
+const schema = z.record(z.string(), z.unknown())
+const manifest = z.strictObject({
+  version: z.literal(1),
+  table: z.string(),
+  format: z.enum(formats),
+  schema,
+  primaryKey: z.array(z.string()),
+  /** The number of the next part. */
+  next: z.int(),
+  parts: z.array(part),
+  /** The checkpoint that was committed last, by flow. */
+  checkpoints: z.record(z.string(), entry),
+  /** An overwrite that has not ended. */
+  pass: z.strictObject({ key: z.string(), schema, parts: z.array(part), state: entry.optional() }).optional(),
+})
+export type Part = z.output<typeof part>
+export type FolderManifest = z.output<typeof manifest>
+
+/** The folder of a table: letters, digits, `-`, `_` and `.` stand for themselves, all else is percent-encoded as UTF-8, so that no name leaves the folder. */
+export const tableFolder = (folder: string, table: string): string => path.join(folder, encodeName(table))
+export const encodeName = (name: string): string =>
+  [...Buffer.from(name)]
+    .map((byte, index) => {
+      const character = String.fromCharCode(byte)
+      return /[A-Za-z0-9-]/.test(character) || (index > 0 && /[._]/.test(character))
+        ? character
+        : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`
+    })
+    .join('')
+
+/** The names in a folder; none when it is not there. */
+export const namesIn = async (folder: string): Promise<readonly string[]> => {
+  try {
+    return (await readdir(folder)).toSorted()
+  } catch (thrown) {
+    if (hasCode(thrown, 'ENOENT') || hasCode(thrown, 'ENOTDIR')) return []
+    throw thrown
+  }
+}
+export const hasCode = (thrown: unknown, code: string): boolean =>
+  thrown instanceof Error && 'code' in thrown && thrown.code === code
+
+/** The manifest of a table's folder; undefined when there is none. */
+export const readManifest = async (directory: string, partner: string): Promise<FolderManifest | undefined> => {
+  const file = path.join(directory, manifestName)
+  let text: string
+  try {
+    text = await readFile(file, 'utf8')
+  } catch (thrown) {
+    if (hasCode(thrown, 'ENOENT') || hasCode(thrown, 'ENOTDIR')) return undefined
+    throw thrown
+  }
+  const broken = (reason: string) =>
+    integrationError('invalid_data', {
+      partner,
+      what: `${file} cannot be read: ${reason}`,
+      next: 'Restore it from a copy, or remove the folder and load the table again',
+      details: { stream: path.basename(directory), field: manifestName },
+    })
+  let value: unknown
+  try {
+    value = parseJson(text)
+  } catch {
+    throw broken('it is not JSON')
+  }
+  const parsed = manifest.safeParse(value)
+  if (!parsed.success) throw broken(parsed.error.issues[0]?.message ?? 'it is not a manifest')
+  return parsed.data
+}
+
+/** Makes the names in a folder survive a power cut. Windows cannot open folders and does not need it. */
+export const syncFolder = async (folder: string): Promise<void> => {
+  if (process.platform === 'win32') return
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Replaces the manifest in one step: readers see the old one or the new one. */
+export const writeManifest = async (directory: string, value: FolderManifest): Promise<void> => {
+  const temporary = path.join(directory, `${manifestName}.new`)
+  const handle = await open(temporary, 'w')
+  try {
+    await handle.writeFile(`${toJson(value, 1)}\n`)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  await rename(temporary, path.join(directory, manifestName))
+  await syncFolder(directory)
+}
+
+/** Brings the files in line with the manifest: moves the parts that it lists out of the staging folder and removes those that it does not know. */
+export const tidy = async (directory: string, value: FolderManifest | undefined): Promise<void> => {
+  const staged = path.join(directory, stagedName)
+  const listed = new Set(value?.parts.map(({ file }) => file))
+  const waiting = new Set(value?.pass?.parts.map(({ file }) => file))
+  let moved = false
+  for (const name of await namesIn(staged)) {
+    if (listed.has(name)) {
+      await rename(path.join(staged, name), path.join(directory, name))
+      moved = true
+    } else if (!waiting.has(name)) await rm(path.join(staged, name), { recursive: true, force: true })
+  }
+  for (const name of await namesIn(directory))
+    if ((partPattern.test(name) && !listed.has(name)) || name === `${manifestName}.new`)
+      await rm(path.join(directory, name), { force: true })
+  if (moved) await syncFolder(directory)
+}

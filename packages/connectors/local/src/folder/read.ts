@@ -1,0 +1,239 @@
+import { stat } from 'node:fs/promises'
+import path from 'node:path'
+import { integrationError } from '@ecokit/contracts'
+import type { AnyRecord, Batch, CallOptions, Discovered, JsonSchema, ReadOptions } from '@ecokit/contracts'
+import type { DuckDBConnection } from '@duckdb/node-api'
+import { batcher } from '../batches.ts'
+import { columnsOf, sqlType } from '../columns.ts'
+import { loadDuck, settings } from '../database.ts'
+import { orNull } from '../duck-read.ts'
+import { databaseError, stopIfAborted } from '../errors.ts'
+import { identifier, literal } from '../sql.ts'
+import { describeResult, readResult, selection } from '../tables/read.ts'
+import { endings, namesIn, readManifest, stagedName } from './layout.ts'
+import { csvHeader, fileRecords } from './lines.ts'
+import { widen } from './infer.ts'
+import type { Duck } from '../database.ts'
+import type { FolderManifest, Format } from './layout.ts'
+
+/** A table of a folder: one that a sink wrote, with its manifest, or files that somebody put there. */
+export interface FolderTable {
+  readonly name: string
+  readonly format: Format
+  readonly directory: string
+  readonly manifest: FolderManifest | undefined
+  /** Full paths of files without a manifest. */
+  readonly files: readonly string[]
+}
+
+const formatOf = (file: string): Format | undefined => endings[path.extname(file).toLowerCase()]
+const byFormat = (directory: string, names: readonly string[]): ReadonlyMap<Format, readonly string[]> => {
+  const found = new Map<Format, string[]>()
+  for (const name of names) {
+    const format = name.startsWith('_') || name.startsWith('.') ? undefined : formatOf(name)
+    if (format !== undefined) found.set(format, [...(found.get(format) ?? []), path.join(directory, name)])
+  }
+  return found
+}
+
+/** The tables of a folder: sub-folders, and single files by their name without the ending. Where one name would stand for two, the ending stays. */
+export const listFolder = async (folder: string, partner: string): Promise<readonly FolderTable[]> => {
+  const tables: FolderTable[] = []
+  const add = (table: FolderTable, longName: string) =>
+    tables.push(tables.some(({ name }) => name === table.name) ? { ...table, name: longName } : table)
+  const names = await namesIn(folder)
+  const loose: string[] = []
+  for (const name of names) {
+    const directory = path.join(folder, name)
+    const found = await stat(directory).catch(() => undefined)
+    if (found === undefined) continue
+    if (!found.isDirectory()) {
+      loose.push(name)
+      continue
+    }
+    const manifest = await readManifest(directory, partner)
+    if (manifest !== undefined) {
+      add({ name: manifest.table, format: manifest.format, directory, manifest, files: [] }, `${manifest.table}/`)
+      continue
+    }
+    const formats = byFormat(directory, await namesIn(directory))
+    for (const [format, files] of formats)
+      add({ name: formats.size === 1 ? name : `${name}.${format}`, format, directory, manifest, files }, `${name}/`)
+  }
+  for (const [format, files] of byFormat(folder, loose))
+    for (const file of files) {
+      const base = path.basename(file)
+      add(
+        {
+          name: base.slice(0, -path.extname(base).length),
+          format,
+          directory: folder,
+          manifest: undefined,
+          files: [file],
+        },
+        base,
+      )
+    }
+  return tables
+}
+
+/** Where the files are now: a listed part may still stand in the staging folder. */
+const locate = async ({ directory, manifest, files }: FolderTable): Promise<readonly string[]> => {
+  if (manifest === undefined) return files
+  return Promise.all(
+    manifest.parts.map(async ({ file }) => {
+      for (const place of [path.join(directory, file), path.join(directory, stagedName, file)])
+        if (await exists(place)) return place
+      return path.join(directory, file)
+    }),
+  )
+}
+const exists = (file: string): Promise<boolean> =>
+  stat(file).then(
+    () => true,
+    () => false,
+  )
+
+/** An in-memory DuckDB for reading Parquet. */
+const withMemory = async function* <T>(
+  options: CallOptions,
+  work: (duck: Duck, connection: DuckDBConnection) => AsyncIterable<T>,
+): AsyncIterable<T> {
+  const duck = await loadDuck()
+  const instance = await duck.DuckDBInstance.create(':memory:', settings)
+  try {
+    const connection = await instance.connect()
+    const interrupt = () => connection.interrupt()
+    options.signal?.addEventListener('abort', interrupt)
+    try {
+      yield* work(duck, connection)
+    } finally {
+      options.signal?.removeEventListener('abort', interrupt)
+      connection.closeSync()
+    }
+  } finally {
+    instance.closeSync()
+  }
+}
+/** Characters that DuckDB takes for patterns stand for themselves in brackets. */
+const fromParquet = (files: readonly string[]): string =>
+  `read_parquet([${files.map((file) => literal(file.replace(/[*?[]/g, '[$&]'))).join(', ')}], union_by_name = true)`
+
+/** SQL that gives the table as its manifest says, also where no part has a column yet. */
+const parquetQuery = async (connection: DuckDBConnection, table: FolderTable, partner: string): Promise<string> => {
+  const files = await locate(table)
+  if (table.manifest === undefined) return `SELECT * FROM ${fromParquet(files)}`
+  const columns = columnsOf({ name: table.name, schema: table.manifest.schema }, partner)
+  const present =
+    files.length === 0 ? [] : (await connection.run(`SELECT * FROM ${fromParquet(files)} LIMIT 0`)).columnNames()
+  const chosen = columns.map(({ name, type }) =>
+    present.includes(name) ? identifier(name) : `CAST(NULL AS ${sqlType(type)}) AS ${identifier(name)}`,
+  )
+  return `SELECT ${chosen.join(', ')} ${files.length === 0 ? 'WHERE false' : `FROM ${fromParquet(files)}`}`
+}
+
+const keptOf = (manifest: FolderManifest | undefined) =>
+  manifest === undefined ? undefined : { schema: manifest.schema, primaryKey: manifest.primaryKey }
+
+/** A table as `discover` gives it. NDJSON of others is judged by its first records. */
+export const describeFolder = async (
+  table: FolderTable,
+  partner: string,
+  options: CallOptions,
+): Promise<Discovered> => {
+  const { name, format, manifest } = table
+  if (manifest !== undefined) {
+    const properties = Object.fromEntries(
+      columnsOf({ name: manifest.table, schema: manifest.schema }, partner).map((column) => [
+        column.name,
+        orNull(column.schema),
+      ]),
+    )
+    const definitions = manifest.schema['$defs']
+    return {
+      name,
+      schema: { type: 'object', properties, ...(definitions !== undefined && { $defs: definitions }) },
+      ...(manifest.primaryKey.length > 0 && { primaryKey: manifest.primaryKey }),
+    }
+  }
+  const files = await locate(table)
+  if (format === 'parquet') {
+    for await (const described of withMemory(options, async function* (duck, connection) {
+      yield describeResult(duck, name, await connection.run(`SELECT * FROM ${fromParquet(files)} LIMIT 0`), undefined)
+    }))
+      return described
+    return { name, schema: {} }
+  }
+  let properties: Readonly<Record<string, JsonSchema>> = {}
+  for (const file of files) {
+    const source = { file, partner, table: name }
+    if (format === 'csv') {
+      for (const column of await csvHeader(source))
+        properties = { ...properties, [column]: { type: ['string', 'null'] } }
+      continue
+    }
+    let count = 0
+    for await (const record of fileRecords(source, 'ndjson', undefined)) {
+      stopIfAborted(options.signal, partner)
+      properties = widen(properties, record)
+      count += 1
+      if (count >= 1000) break
+    }
+  }
+  return { name, schema: { type: 'object', properties } }
+}
+
+/** Reads a table of a folder: exactly the parts that its manifest lists, or all files where it has none. */
+export const readFolder = async function* (
+  table: FolderTable,
+  partner: string,
+  options: ReadOptions,
+): AsyncIterable<Batch<AnyRecord>> {
+  const { name, format } = table
+  const stop = () => stopIfAborted(options.signal, partner)
+  try {
+    if (format === 'parquet') {
+      yield* withMemory(options, async function* (duck, connection) {
+        const from = await parquetQuery(connection, table, partner)
+        const present = (await connection.run(`${from} LIMIT 0`)).columnNames()
+        const chosen = selection(options.columns, present, { partner, table: name })
+        yield* readResult(
+          duck,
+          await connection.stream(`SELECT ${chosen} FROM (${from})`),
+          keptOf(table.manifest),
+          stop,
+        )
+      })
+      return
+    }
+    if (options.columns !== undefined) {
+      const described = (await describeFolder(table, partner, options)).schema['properties'] as Record<string, unknown>
+      selection(options.columns, Object.keys(described), { partner, table: name })
+    }
+    const columns = options.columns?.length === 0 ? undefined : options.columns
+    const batches = batcher()
+    for (const file of await locate(table))
+      for await (const record of fileRecords({ file, partner, table: name }, format, table.manifest)) {
+        const batch = batches.add(
+          columns === undefined
+            ? record
+            : Object.fromEntries(columns.map((column) => [column, record[column] ?? null])),
+        )
+        if (batch === undefined) continue
+        stop()
+        yield batch
+      }
+    const rest = batches.rest()
+    if (rest !== undefined) yield rest
+  } catch (thrown) {
+    stop()
+    if (thrown instanceof Error && /ENOENT|No files found|Cannot open file/.test(thrown.message))
+      throw integrationError('unavailable', {
+        partner,
+        what: `table ${name} was replaced while it was read`,
+        next: 'Read it again',
+        details: {},
+      })
+    throw databaseError(thrown, { partner, what: `cannot read table ${name} of ${table.directory}` })
+  }
+}
