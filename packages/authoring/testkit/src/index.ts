@@ -1,1 +1,7 @@
-export {}
+export { eachRule, formatReport, rulesFor, testConnector } from './test-connector.ts'
+export type { DefineTest } from './test-connector.ts'
+export type { Answer, Plan, Platform, Seen } from './platform.ts'
+export { nowhere, startPlatform } from './platform.ts'
+export type { Outcome, Probe } from './probes.ts'
+export type { FullRead, ReadBatch } from './reading.ts'
+export type { ConformanceOptions, Report, Rule, RuleContext, RuleResult, SinkSample, StreamSample } from './types.ts'

@@ -1,0 +1,350 @@
+import { isDeepStrictEqual } from 'node:util'
+import { isIntegrationError, toJson } from '@ecokit/contracts'
+import type {
+  AnyConnection,
+  AnyRecord,
+  Batch,
+  Disposition,
+  Encoding,
+  Sink,
+  WriteOptions,
+  Writer,
+} from '@ecokit/contracts'
+import { keyOf, readAll } from '../reading.ts'
+import type { Rule, RuleContext, SinkSample } from '../types.ts'
+
+const hasSinks: NonNullable<Rule['applies']> = (manifest) => manifest.sinks !== undefined
+
+/** One sink under test, with a table of its own for this rule. */
+interface Bench {
+  readonly name: string
+  readonly sink: Sink
+  readonly sample: SinkSample
+  readonly connection: AnyConnection
+  readonly options: (disposition: Disposition, more?: Partial<WriteOptions>) => WriteOptions
+  /** Opens a writer, hands it to the work and disposes it. */
+  readonly writing: <T>(options: WriteOptions, work: (writer: Writer<AnyRecord>) => Promise<T>) => Promise<T>
+  /** What the table holds, in the order of its keys. */
+  readonly rows: () => Promise<readonly AnyRecord[]>
+}
+
+let tables = 0
+
+const benchOf = (context: RuleContext, name: string, sink: Sink, sample: SinkSample): Bench => {
+  const connection = context.connect()
+  tables += 1
+  const table = { ...sample.table, name: `${sample.table.name}_${tables}` }
+  const key = `conformance/${table.name}`
+  return {
+    name,
+    sink,
+    sample,
+    connection,
+    options: (disposition, more) => ({ table, disposition, run: `conformance-${tables}`, key, ...more }),
+    writing: async (options, work) => {
+      const writer = await context.within(
+        `opening a writer of ${name}`,
+        connection.write?.(name, options) ?? Promise.reject(new Error('no write')),
+      )
+      try {
+        return await context.within(`writing to ${name}`, work(writer))
+      } finally {
+        await context.within(`disposing the writer of ${name}`, Promise.resolve(writer[Symbol.asyncDispose]()))
+      }
+    },
+    rows: async () => {
+      const read =
+        sample.rows ?? (async (asked) => (await readAll(connection, asked, {})).flatMap((batch) => batch.records))
+      const found = await context.within(`reading what ${name} stored`, read(table.name))
+      return found.toSorted((one, other) => (keyOf(table.primaryKey, one) < keyOf(table.primaryKey, other) ? -1 : 1))
+    },
+  }
+}
+
+/** Every sink that has a sample and can do this; tells why where there is none. */
+const eachBench = async (
+  context: RuleContext,
+  wanted: (sink: Sink, sample: SinkSample) => boolean,
+  work: (bench: Bench) => Promise<void>,
+): Promise<void> => {
+  let tried = 0
+  for (const [name, sink] of Object.entries(context.manifest.sinks ?? {})) {
+    const sample = context.options.sinks?.[name]
+    if (sample === undefined || !wanted(sink, sample)) continue
+    tried += 1
+    await work(benchOf(context, name, sink, sample))
+  }
+  if (tried === 0) context.skip('no sink with a sample can do this')
+}
+
+const encode = (encoding: Encoding, records: readonly AnyRecord[]): Batch<AnyRecord> =>
+  encoding === 'records'
+    ? { encoding, records }
+    : {
+        encoding: 'ndjson',
+        bytes: new TextEncoder().encode(records.map((record) => `${toJson(record)}\n`).join('')),
+        count: records.length,
+      }
+
+/** The encodings of a sink that the kit can write; Arrow is made by engines, not by hand. */
+const writable = ({ accepts }: Sink) => accepts.filter((encoding) => encoding !== 'arrow')
+const batchFor = (sink: Sink, records: readonly AnyRecord[]) => encode(writable(sink)[0] ?? 'records', records)
+
+/** The values that the sample gave, as the table shows them; columns that the sink added are no difference. */
+const same = (bench: Bench, found: readonly AnyRecord[], expected: readonly AnyRecord[]): boolean => {
+  const shown = (record: AnyRecord, like: AnyRecord) => toJson(Object.keys(like).map((field) => record[field] ?? null))
+  const sorted = expected.toSorted((one, other) =>
+    keyOf(bench.sample.table.primaryKey, one) < keyOf(bench.sample.table.primaryKey, other) ? -1 : 1,
+  )
+  return (
+    found.length === sorted.length && sorted.every((like, at) => shown(found[at] ?? {}, like) === shown(like, like))
+  )
+}
+
+const expectRows = async (context: RuleContext, bench: Bench, expected: readonly AnyRecord[], when: string) => {
+  const found = await bench.rows()
+  if (!same(bench, found, expected))
+    context.fail(
+      `${bench.name}: ${when} the table holds ${toJson(found.slice(0, 5))} (${found.length} rows) and not ${toJson(expected.slice(0, 5))} (${expected.length} rows)`,
+    )
+}
+
+const first = (sink: Sink): Disposition => sink.dispositions[0] ?? 'append'
+const can =
+  (disposition: Disposition) =>
+  (sink: Sink): boolean =>
+    sink.dispositions.includes(disposition)
+
+/** Writes records and commits. */
+const put = (
+  bench: Bench,
+  options: WriteOptions,
+  records: readonly AnyRecord[],
+  final = true,
+  checkpoint: Record<string, unknown> = { at: 1 },
+) =>
+  bench.writing(options, async (writer) => {
+    const written = await writer.write(batchFor(bench.sink, records))
+    await writer.commit(checkpoint, { final })
+    return written
+  })
+
+export const sinkRules: readonly Rule[] = [
+  {
+    id: 'sinks.samples',
+    title: 'Every sink has a sample',
+    applies: hasSinks,
+    run: ({ manifest, options, fail }) => {
+      for (const name of Object.keys(manifest.sinks ?? {}))
+        if (options.sinks?.[name] === undefined && options.without?.[name] === undefined)
+          fail(`${name} has no sample; give one, or say in \`without\` why not`)
+      for (const [name, sample] of Object.entries(options.sinks ?? {}))
+        if (sample.records.length < 2) fail(`the sample of ${name} needs two records or more`)
+    },
+  },
+  {
+    id: 'sinks.round-trip',
+    title: 'What is written and committed is there, in every encoding that the sink takes',
+    applies: hasSinks,
+    run: (context) =>
+      eachBench(
+        context,
+        () => true,
+        async ({ name, sink, sample }) => {
+          for (const encoding of writable(sink)) {
+            const bench = benchOf(context, name, sink, sample)
+            const options = bench.options(first(sink))
+            const rows = await bench.writing(options, async (writer) => {
+              const written = await writer.write(encode(encoding, sample.records))
+              await writer.commit(undefined, { final: true })
+              return written.rows
+            })
+            if (rows !== sample.records.length)
+              context.fail(
+                `${name}: ${rows} rows are reported and ${sample.records.length} were written as ${encoding}`,
+              )
+            await expectRows(context, bench, sample.records, `after writing ${encoding}`)
+          }
+        },
+      ),
+  },
+  {
+    id: 'sinks.resume',
+    title: 'The checkpoint of the last commit is given back under its key, to another connection too',
+    applies: hasSinks,
+    run: (context) =>
+      eachBench(
+        context,
+        (sink) => sink.commit !== 'at_least_once',
+        async (bench) => {
+          const options = bench.options(first(bench.sink))
+          const checkpoint = { at: 'a', nested: { list: [1, null] } }
+          const before = await bench.writing(options, (writer) => writer.resumesFrom())
+          if (before !== undefined) context.fail(`${bench.name}: a checkpoint is there before anything was committed`)
+          await put(bench, options, bench.sample.records, false, checkpoint)
+          await bench.connection.close()
+          const again = { ...bench, connection: context.connect() }
+          const other = benchOf(context, bench.name, again.sink, again.sample)
+          const found = await other.writing(options, (writer) => writer.resumesFrom())
+          if (!isDeepStrictEqual(found, checkpoint))
+            context.fail(`${bench.name}: resumesFrom gives ${toJson(found ?? null)} and not ${toJson(checkpoint)}`)
+          const strange = await other.writing({ ...options, key: `${options.key}-other` }, (writer) =>
+            writer.resumesFrom(),
+          )
+          if (strange !== undefined)
+            context.fail(`${bench.name}: a checkpoint is given under a key that it was not kept under`)
+        },
+      ),
+  },
+  {
+    id: 'sinks.uncommitted',
+    title: 'What was written and not committed is gone, and so is its checkpoint',
+    applies: hasSinks,
+    run: (context) =>
+      eachBench(
+        context,
+        ({ commit }) => commit === 'transaction',
+        async (bench) => {
+          const { sample, sink } = bench
+          const options = bench.options(can('append')(sink) ? 'append' : first(sink))
+          const [one, ...rest] = sample.records
+          await put(bench, options, rest, true)
+          await bench.writing(options, (writer) => writer.write(batchFor(sink, one === undefined ? [] : [one])))
+          await expectRows(context, bench, rest, 'after a write without commit')
+        },
+      ),
+  },
+  {
+    id: 'sinks.append',
+    title: 'Append adds to what is there',
+    applies: hasSinks,
+    run: (context) =>
+      eachBench(context, can('append'), async (bench) => {
+        const { records } = bench.sample
+        await put(bench, bench.options('append'), records.slice(0, 1))
+        await put(bench, bench.options('append'), records.slice(1))
+        await expectRows(context, bench, records, 'after two appends')
+      }),
+  },
+  {
+    id: 'sinks.overwrite',
+    title: 'Overwrite replaces everything, and not before the last commit of the pass',
+    applies: hasSinks,
+    run: (context) =>
+      eachBench(context, can('overwrite'), async (bench) => {
+        const { records } = bench.sample
+        const options = bench.options('overwrite')
+        await put(bench, options, records.slice(0, 1))
+        await bench.writing(options, async (writer) => {
+          await writer.write(batchFor(bench.sink, records.slice(1)))
+          await writer.commit({ at: 2 }, { final: false })
+          await expectRows(context, bench, records.slice(0, 1), 'in the middle of an overwrite')
+          await writer.commit({ at: 3 }, { final: true })
+        })
+        await expectRows(context, bench, records.slice(1), 'after an overwrite')
+      }),
+  },
+  {
+    id: 'sinks.merge',
+    title: 'Merge replaces by primary key, adds what is new, and a replay changes nothing',
+    applies: hasSinks,
+    run: (context) =>
+      eachBench(
+        context,
+        (sink, { changed }) => can('merge')(sink) && changed !== undefined,
+        async (bench) => {
+          const { records, changed } = bench.sample
+          const options = bench.options('merge')
+          await put(bench, options, records.slice(0, 1))
+          const next = [changed ?? {}, ...records.slice(1)]
+          await put(bench, options, next)
+          await expectRows(context, bench, next, 'after a merge')
+          await put(bench, options, next)
+          await expectRows(context, bench, next, 'after the same merge again')
+        },
+      ),
+  },
+  {
+    id: 'sinks.deletes',
+    title: 'Merge removes the rows whose keys a batch says are gone',
+    applies: hasSinks,
+    run: (context) =>
+      eachBench(context, can('merge'), async (bench) => {
+        const { records, table } = bench.sample
+        const options = bench.options('merge')
+        await put(bench, options, records)
+        const gone = Object.fromEntries((table.primaryKey ?? []).map((field) => [field, records[0]?.[field]]))
+        await bench.writing(options, async (writer) => {
+          await writer.write({ ...batchFor(bench.sink, []), deleted: [gone] })
+          await writer.commit({ at: 2 }, { final: false })
+        })
+        await expectRows(context, bench, records.slice(1), 'after a delete')
+      }),
+  },
+  {
+    id: 'sinks.prune',
+    title: 'A complete pass with prune removes what it did not bring, at its last commit',
+    applies: hasSinks,
+    run: (context) =>
+      eachBench(context, can('merge'), async (bench) => {
+        const { records } = bench.sample
+        await put(bench, bench.options('merge'), records)
+        const options = bench.options('merge', { prune: true })
+        await bench.writing(options, async (writer) => {
+          await writer.write(batchFor(bench.sink, records.slice(1)))
+          await writer.commit({ at: 2 }, { final: false })
+          await expectRows(context, bench, records, 'before the last commit of a pass with prune')
+          await writer.commit({ at: 3 }, { final: true })
+        })
+        await expectRows(context, bench, records.slice(1), 'after a pass with prune')
+      }),
+  },
+  {
+    id: 'sinks.rejected',
+    title: 'A record that the sink refuses is reported by its index with a reason, and the others are stored',
+    applies: hasSinks,
+    run: (context) =>
+      eachBench(
+        context,
+        (_sink, { refused }) => refused !== undefined,
+        async (bench) => {
+          const { records, refused } = bench.sample
+          const [one, ...rest] = records
+          const batch = [one ?? {}, refused ?? {}, ...rest]
+          const written = await put(bench, bench.options(first(bench.sink)), batch)
+          const [rejected, ...others] = written.rejected
+          if (rejected?.index !== 1 || others.length > 0 || rejected.reason.trim() === '')
+            context.fail(
+              `${bench.name}: rejected is ${toJson(written.rejected)} and not one entry of index 1 with a reason`,
+            )
+          if (written.rows !== records.length)
+            context.fail(`${bench.name}: ${written.rows} rows are reported and ${records.length} fit`)
+          await expectRows(context, bench, records, 'after a batch with a record that was refused')
+        },
+      ),
+  },
+  {
+    id: 'sinks.disposed',
+    title: 'A writer can be disposed twice, and a table be written again after it',
+    applies: hasSinks,
+    run: (context) =>
+      eachBench(
+        context,
+        () => true,
+        async (bench) => {
+          const options = bench.options(first(bench.sink))
+          for (let time = 0; time < 2; time += 1)
+            await bench.writing(options, async (writer) => {
+              await context.within(
+                `disposing the writer of ${bench.name}`,
+                Promise.resolve(writer[Symbol.asyncDispose]()),
+              )
+              const late = await writer
+                .write(batchFor(bench.sink, bench.sample.records))
+                .catch((error: unknown) => error)
+              if (!isIntegrationError(late, 'cancelled')) context.fail(`${bench.name}: a disposed writer still writes`)
+            })
+        },
+      ),
+  },
+]
