@@ -15,7 +15,7 @@ export const fakeClock = (): Clock & { advance(ms: number): Promise<void>; settl
     now: () => time,
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
-        if (signal?.aborted === true) return reject(signal.reason)
+        if (signal?.aborted === true) reject(signal.reason)
         const sleeper = { at: time + ms, wake: resolve }
         sleepers.push(sleeper)
         signal?.addEventListener('abort', () => {
@@ -71,8 +71,7 @@ export const platform = (name: string) => {
       answer = () => Promise.resolve({ version: '1' })
     },
     fails: (code: ErrorCode): void => {
-      answer = () =>
-        Promise.reject(integrationError(code, { partner: name, what: `answers ${code}`, details: {} as never }))
+      answer = () => Promise.reject(integrationError(code, { partner: name, what: `answers ${code}`, details: {} }))
     },
     hangs: (): void => {
       answer = () => new Promise(() => undefined)

@@ -140,6 +140,7 @@ const explainIssue = (issue: z.core.$ZodIssue, schema: Json, value: unknown, bef
           : issue.message,
       )
     case 'invalid_value': {
+      if (!issue.message.startsWith('Invalid ')) return here(issue.message)
       const values = issue.values.map(String)
       return typeof found === 'string'
         ? here(unknownWord('value', found, values, 'allowed values'))

@@ -1,4 +1,4 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml'
+import { isAlias, isMap, isScalar, isSeq, parseDocument } from 'yaml'
 import type { Node } from 'yaml'
 
 export type Path = readonly (string | number)[]
@@ -43,16 +43,34 @@ class Refused extends Error {
 
 const keyOf = (path: Path): string => JSON.stringify(path)
 
+/** Line and column of an offset. (The yaml package's LineCounter loses lines inside a text whose quote is never closed.) */
+const lineTable = (text: string) => {
+  const starts = [0]
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) starts.push(at + 1)
+  return (offset: number): { readonly line: number; readonly column: number } => {
+    let [low, high] = [0, starts.length - 1]
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2)
+      if ((starts[middle] ?? 0) <= offset) low = middle
+      else high = middle - 1
+    }
+    return { line: low + 1, column: offset - (starts[low] ?? 0) + 1 }
+  }
+}
+
 /** Reads YAML 1.2 or JSON. Objects come without a prototype, so that no key of a hostile file means anything. Never throws. */
-export const readSource = (text: string): Source => {
-  const lines = new LineCounter()
+export const readSource = (given: string): Source => {
+  // Editors do not count a byte order mark.
+  const text = given.startsWith('\uFEFF') ? given.slice(1) : given
+  const position = lineTable(text)
   const spans = new Map<string, Span>()
   const problems: Problem[] = []
 
   const problemAt = (field: string, message: string, [from, to]: readonly [number, number]): Problem => {
-    const start = lines.linePos(from)
-    const end = lines.linePos(Math.max(from, to))
-    return { field, message, line: start.line, column: start.col, endLine: end.line, endColumn: end.col }
+    // The parser may point behind the end of the text.
+    const start = position(Math.min(from, text.length))
+    const end = position(Math.min(Math.max(from, to), text.length))
+    return { field, message, line: start.line, column: start.column, endLine: end.line, endColumn: end.column }
   }
   const locate: Source['locate'] = (path, message, at = 'value') => {
     const field = path.join('.')
@@ -77,7 +95,7 @@ export const readSource = (text: string): Source => {
   let document
   try {
     document = parseDocument(text, {
-      ...{ lineCounter: lines, prettyErrors: false, logLevel: 'error', stringKeys: true },
+      ...{ prettyErrors: false, logLevel: 'error', stringKeys: true },
       // Aliases, duplicate keys and tags are judged below: the library's own checks are quadratic or too lenient.
       ...{ schema: 'core', resolveKnownTags: false, uniqueKeys: false },
     })
@@ -126,7 +144,7 @@ export const readSource = (text: string): Source => {
       if (name === '__proto__')
         problems.push(problemAt(field.join('.'), '`__proto__` may not be a name; rename it', here))
       else if (Object.hasOwn(value, name)) {
-        const first = lines.linePos(spans.get(keyOf(field))?.key?.[0] ?? 0).line
+        const first = position(spans.get(keyOf(field))?.key?.[0] ?? 0).line
         problems.push(problemAt(field.join('.'), `stands here twice, first in line ${first}; remove one`, here))
       } else value[name] = read(pair.value as Node | null, field, here)
     }
