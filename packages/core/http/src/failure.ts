@@ -197,11 +197,17 @@ const untrusted =
 const malformed =
   /^(?:HPE_|Z_|ERR__|ZSTD_|ERR_BROTLI|ERR_ZSTD|UND_ERR_HEADERS_OVERFLOW|UND_ERR_RES_CONTENT_LENGTH_MISMATCH|UND_ERR_RES_EXCEEDED)/
 
+/** The error's code; undici's parser gives some of its errors none. */
+const codeOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return ''
+  if ('code' in error && typeof error.code === 'string') return error.code
+  return error.name === 'HTTPParserError' ? 'HPE_INVALID' : ''
+}
+
 /** What an error of the transport means. An IntegrationError, from an authorizer or the caller's own body, passes unchanged. */
 export const transportFailure = (about: About, error: unknown, timeoutMs: number): Failure => {
   if (isIntegrationError(error)) return { error, again: 'never' }
-  const cause =
-    typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' ? error.code : ''
+  const cause = codeOf(error)
   const fail = (again: Again, ...rest: [ErrorCode, string, string | undefined, Facts?, boolean?]): Failure => ({
     error: requestError(about, ...rest),
     again,

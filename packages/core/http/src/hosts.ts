@@ -64,7 +64,7 @@ export const resolveHosts = (patterns: readonly string[], config: unknown, partn
       })
     }
     if (whole !== undefined && (url.username !== '' || url.password !== ''))
-      refuse(whole, 'may not hold a user name or password, which belong into the credentials')
+      refuse(whole, 'may not hold a user name or password, which belong in the credentials')
     hosts.push({ declared, origin: url.origin })
   }
   return hosts
