@@ -1,5 +1,5 @@
 import { OpenAPIHono } from '@hono/zod-openapi'
-import { bodyLimit } from 'hono/body-limit'
+import type { MiddlewareHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { firstIssue } from '@ecokit/contracts'
 import type { IntegrationError } from '@ecokit/contracts'
@@ -9,6 +9,15 @@ import { failure, json, thrown } from './reply.ts'
 
 /** The largest request body in bytes. */
 const maxBodyBytes = 1 << 20
+
+// A body without a length is refused before a byte of it is read; without either header there is none (RFC 9112, section 6.3).
+const capped: MiddlewareHandler = async (context, next) => {
+  if (context.req.header('transfer-encoding') !== undefined)
+    return failure('invalid_input', 'a body needs its length: send Content-Length')
+  if (Number(context.req.header('content-length') ?? 0) > maxBodyBytes)
+    return failure('too_large', `the body is larger than ${maxBodyBytes} bytes`)
+  return next()
+}
 
 export interface AppOptions {
   readonly token: string
@@ -30,12 +39,7 @@ export const createApp = (options: AppOptions, routes: (app: OpenAPIHono) => voi
     },
   })
   app.use(guard(options))
-  app.use(
-    bodyLimit({
-      maxSize: maxBodyBytes,
-      onError: () => failure('too_large', `the body is larger than ${maxBodyBytes} bytes`),
-    }),
-  )
+  app.use(capped)
   app.onError((error) =>
     error instanceof HTTPException
       ? failure('invalid_input', error.message)

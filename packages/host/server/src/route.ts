@@ -1,5 +1,5 @@
-import { createRoute, z } from '@hono/zod-openapi'
-import type { OpenAPIHono } from '@hono/zod-openapi'
+import { createRoute } from '@hono/zod-openapi'
+import type { OpenAPIHono, z } from '@hono/zod-openapi'
 import type { Context } from 'hono'
 import { json } from './reply.ts'
 import { problem } from './schemas.ts'
@@ -50,7 +50,9 @@ export const addRoute = <
       ...(query === undefined ? {} : { query }),
       ...(body === undefined
         ? {}
-        : { body: { required: !body.isOptional(), content: { 'application/json': { schema: body } } } }),
+        : {
+            body: { required: !body.safeParse(undefined).success, content: { 'application/json': { schema: body } } },
+          }),
     },
     responses: {
       [status]: { description: 'Done', content: { 'application/json': { schema: reply } } },

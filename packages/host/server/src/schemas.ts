@@ -1,6 +1,8 @@
 import { z } from '@hono/zod-openapi'
 
 const time = () => z.string().meta({ format: 'date-time' })
+// Not `.nullable()`: of a named schema that becomes an allOf which null does not fit (@asteasolutions/zod-to-openapi 9.1).
+const orNull = <S extends z.ZodType>(schema: S) => z.union([schema, z.null()])
 const count = () => z.int().min(0)
 /** A JSON Schema, as `jsonSchema()` of the contracts makes it. */
 const schemaOfSchema = () => z.record(z.string(), z.unknown())
@@ -31,7 +33,7 @@ export const health = z
   .openapi('Health')
 
 /** The state after hysteresis; `since` is when it was entered. */
-export const healthState = health.extend({ since: time() }).openapi('HealthState')
+export const healthState = health.extend({ since: time(), partner: z.string() }).openapi('HealthState')
 
 const point = z.object({ status: healthStatus, latencyMs: z.number().nullable(), checkedAt: time() })
 
@@ -51,26 +53,38 @@ export const partner = z
     contract: contract.nullable(),
     origin: z.enum(['file', 'api']),
     check: z.object({ everyMs: count(), timeoutMs: count() }),
-    health: healthState.nullable(),
+    health: orNull(healthState),
     history: z.array(point).readonly().describe('The last 60 checks, oldest first'),
   })
   .openapi('Partner')
 
-/** What a client may say about a partner; `config` is checked by the connector. */
+// Judged by the registry, whose words for a wrong config are the same in the editor, on the command line and here; these only describe it.
+const described = (type: 'string' | 'object' | 'array', description: string) =>
+  z
+    .unknown()
+    .optional()
+    .openapi({ type, description, ...(type === 'array' ? { items: { type: 'string' } } : {}) })
+const changes = {
+  config: described('object', "The connector's own settings, as its configSchema says"),
+  credentials: described('string', 'The name of an entry of `credentials` in ecosystem.yaml; anything else is refused'),
+  tier: described('string', 'enterprise, professional or community'),
+  owner: described('string', 'Whom to ask about this partner'),
+  tags: described('array', 'Words to find it by'),
+  contract: described('object', '`start` and `end` as dates: 2026-01-31'),
+  check: described('object', '`every` and `timeout` as durations: 30s'),
+}
+/** What a client may say about a new partner. */
 export const newPartner = z
-  .strictObject({
-    name: z.string(),
-    connector: z.string(),
-    config: z.record(z.string(), z.unknown()).optional(),
-    credentials: z.string().optional().describe('The name of a reference in ecosystem.yaml; a secret is refused'),
-    tier: tier.optional(),
-    owner: z.string().optional(),
-    tags: z.array(z.string()).readonly().optional(),
-    contract: z.strictObject({ start: z.string().optional(), end: z.string().optional() }).optional(),
-    check: z.strictObject({ every: z.string().optional(), timeout: z.string().optional() }).optional(),
+  .looseObject({
+    name: z.unknown().openapi({ type: 'string' }),
+    connector: z.unknown().openapi({ type: 'string', description: 'The id of a connector' }),
+    ...changes,
   })
   .openapi('NewPartner')
-export const changedPartner = newPartner.omit({ name: true, connector: true }).partial().openapi('ChangedPartner')
+export const changedPartner = z
+  .looseObject(changes)
+  .describe('The fields to change; null takes one away')
+  .openapi('ChangedPartner')
 
 const operation = z.object({
   name: z.string(),
@@ -91,9 +105,7 @@ export const connector = z
     configSchema: schemaOfSchema(),
     auth: z.array(z.object({ name: z.string(), kind: z.string(), schema: schemaOfSchema() })).readonly(),
     capabilities: z
-      .array(
-        z.object({ key: z.string(), id: z.string(), version: z.int(), operations: z.array(operation).readonly() }),
-      )
+      .array(z.object({ key: z.string(), id: z.string(), version: z.int(), operations: z.array(operation).readonly() }))
       .readonly(),
     streams: z
       .array(
@@ -138,7 +150,11 @@ export const records = z
   .openapi('Records')
 
 export const called = z
-  .object({ result: z.unknown().optional(), results: z.array(z.unknown()).readonly().optional() })
+  .object({
+    result: z.unknown().optional(),
+    results: z.array(z.unknown()).readonly().optional(),
+    truncated: z.boolean().optional(),
+  })
   .describe('`result` of an operation that answers once, `results` of one that answers with a sequence')
   .openapi('Called')
 
@@ -169,11 +185,13 @@ export const run = z
           read: count(),
           written: count(),
           quarantined: count(),
+          deduplicated: count(),
           deleted: count(),
           requests: count(),
           bytes: count(),
           startedAt: time().nullable(),
           endedAt: time().nullable(),
+          durationMs: z.number(),
           error: fault.optional(),
         }),
       )
@@ -188,8 +206,9 @@ export const pipeline = z
     sink: z.string(),
     streams: z.array(z.string()).readonly().describe('Empty: every stream that the source has'),
     everyMs: count().nullable(),
-    lastRun: run.nullable(),
+    lastRun: orNull(run),
     running: z.boolean(),
+    problem: fault.nullable().describe('Why the last attempt of this server did not even begin'),
   })
   .openapi('Pipeline')
 
@@ -198,7 +217,7 @@ export const quarantined = z
     stream: z.string(),
     field: z.string(),
     reason: z.string(),
-    record: z.unknown(),
+    record: z.unknown().describe('The record; its text where it was cut off at 64 KiB'),
     at: time(),
   })
   .openapi('Quarantined')
@@ -218,5 +237,5 @@ export const summary = z
   })
   .openapi('Summary')
 
+export type ConnectorView = z.input<typeof connector>
 export type PartnerView = z.input<typeof partner>
-export type RunView = z.input<typeof run>

@@ -18,22 +18,26 @@ export interface Ask {
 export const ask = (base: string, path: string, { method = 'GET', headers = {}, body }: Ask = {}): Promise<Answer> =>
   new Promise((resolve, reject) => {
     const { hostname, port } = new URL(base)
-    const sent = request({ hostname, port, path, method, headers, agent: false }, (reply) => {
-      const chunks: Buffer[] = []
-      reply.on('data', (chunk: Buffer) => chunks.push(chunk))
-      reply.on('error', reject)
-      reply.on('end', () => {
-        const text = Buffer.concat(chunks).toString()
-        resolve({
-          status: reply.statusCode ?? 0,
-          headers: reply.headers,
-          text,
-          get body() {
-            return JSON.parse(text) as unknown
-          },
+    const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }
+    const sent = request(
+      { hostname, port, path, method, headers: { ...length, ...headers }, agent: false },
+      (reply) => {
+        const chunks: Buffer[] = []
+        reply.on('data', (chunk: Buffer) => chunks.push(chunk))
+        reply.on('error', reject)
+        reply.on('end', () => {
+          const text = Buffer.concat(chunks).toString()
+          resolve({
+            status: reply.statusCode ?? 0,
+            headers: reply.headers,
+            text,
+            get body() {
+              return JSON.parse(text) as unknown
+            },
+          })
         })
-      })
-    })
+      },
+    )
     sent.on('error', reject)
     sent.end(body)
   })

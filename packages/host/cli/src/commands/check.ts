@@ -1,0 +1,50 @@
+import { toJson } from '@ecokit/contracts'
+import type { Health } from '@ecokit/contracts'
+import { withRuntime } from '../open.ts'
+import { healthShade } from '../output/health.ts'
+import { table } from '../output/table.ts'
+import { duration } from '../output/text.ts'
+import type { Invocation } from '../program.ts'
+import { interruptible } from '../signals.ts'
+import { UsageError, exits } from '../usage.ts'
+
+/** Checks the named partners, or all of them; 1 when one is not healthy. */
+export const check = (invocation: Invocation, names: readonly string[]): Promise<number> =>
+  withRuntime(invocation, ({ registry, health }) =>
+    interruptible(async (signal) => {
+      const { terminal, json } = invocation
+      const known = (await registry.list()).map(({ name }) => name)
+      const missing = names.filter((name) => !known.includes(name))
+      if (missing.length > 0)
+        throw new UsageError(
+          `there is no partner ${missing.join(', ')}. ${known.length === 0 ? 'Add partners to the file' : `Choose from: ${known.join(', ')}`}`,
+        )
+      const wanted = names.length === 0 ? known : known.filter((name) => names.includes(name))
+      const rows = await Promise.all(
+        wanted.map(async (name): Promise<Health & { name: string }> => ({
+          name,
+          ...(await health.checkNow(name, { signal })),
+        })),
+      )
+      if (json) await terminal.out(`${toJson(rows, 2)}\n`)
+      else
+        await terminal.out(
+          table(
+            [
+              { title: 'PARTNER', cell: (row) => row.name },
+              { title: 'STATUS', cell: (row) => row.status, shade: (row) => healthShade[row.status] },
+              {
+                title: 'LATENCY',
+                cell: (row) => (row.latencyMs === undefined ? '' : duration(row.latencyMs)),
+                right: true,
+              },
+              { title: 'VERSION', cell: (row) => row.version },
+              { title: 'REASON', cell: (row) => (row.code === undefined ? '' : `${row.code}: ${row.message ?? ''}`) },
+            ],
+            rows,
+            terminal,
+          ),
+        )
+      return rows.every(({ status }) => status === 'healthy') ? exits.done : exits.failed
+    }),
+  )

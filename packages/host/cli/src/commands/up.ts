@@ -1,0 +1,68 @@
+import { once } from 'node:events'
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { stateFolderOf } from '@ecokit/server/ecosystem'
+import { withRuntime } from '../open.ts'
+import { healthShade } from '../output/health.ts'
+import { visible } from '../output/text.ts'
+import type { Invocation } from '../program.ts'
+import { interruptible } from '../signals.ts'
+import { keepToken } from '../token.ts'
+import { exits } from '../usage.ts'
+
+export interface UpOptions {
+  readonly host?: string
+  readonly port?: number
+}
+
+/** Removes server.json, unless another process has put its own there. */
+const removeOwn = async (path: string): Promise<void> => {
+  const text = await readFile(path, 'utf8').catch(() => '{}')
+  if ((JSON.parse(text) as { pid?: number }).pid === process.pid) await rm(path, { force: true })
+}
+
+/** Serves until it is stopped. */
+export const up = async (invocation: Invocation, { host, port }: UpOptions): Promise<number> => {
+  const { terminal, json, version } = invocation
+  const folder = stateFolderOf(resolve(invocation.file))
+  const { paintNote } = terminal
+  return withRuntime(invocation, async (runtime) => {
+    const [{ openServer }, { consoleDirectory }] = await Promise.all([
+      import('@ecokit/server'),
+      import('@ecokit/console'),
+    ])
+    const token = await keepToken(folder)
+    runtime.health.onChange(({ partner, to, health }) => {
+      const why = health.message === undefined ? '' : ` (${visible(health.message)})`
+      terminal.note(`${partner} is ${paintNote(healthShade[to], to)}${why}\n`)
+    })
+    const server = await openServer({
+      runtime,
+      host,
+      port,
+      token,
+      consoleDirectory,
+      version,
+      onError: ({ message, stack }) => {
+        terminal.note(`${paintNote('red', 'error:')} ${visible(message)}\n`)
+        if (process.env['ECOKIT_DEBUG'] !== undefined) terminal.note(`${stack ?? ''}\n`)
+      },
+    })
+    const file = join(folder, 'server.json')
+    try {
+      await writeFile(file, `${JSON.stringify({ url: server.url, pid: process.pid })}\n`, { mode: 0o600 })
+      const link = `${server.url}/?token=${token}`
+      if (json) await terminal.out(`${JSON.stringify({ url: server.url, link, pid: process.pid })}\n`)
+      else await terminal.out(`Console: ${terminal.paint('cyan', link)}\nPress Ctrl-C to stop.\n`)
+      await interruptible(async (signal) => {
+        if (!signal.aborted) await once(signal, 'abort')
+        terminal.note('Stopping; once more to stop at once.\n')
+        await server.close()
+      })
+      return exits.done
+    } finally {
+      await server.close()
+      await removeOwn(file)
+    }
+  })
+}

@@ -1,0 +1,24 @@
+import { dirname, resolve } from 'node:path'
+import type { EcosystemRuntime } from '@ecokit/server/ecosystem'
+import { loadConnectors } from './connectors.ts'
+import type { Invocation } from './program.ts'
+
+/** Opens what `--file` names, works with it and closes it. Relative paths in the file are meant from its own folder, so that is where we go. */
+export const withRuntime = async <T>(
+  { file }: Pick<Invocation, 'file'>,
+  work: (runtime: EcosystemRuntime) => Promise<T>,
+): Promise<T> => {
+  const path = resolve(file)
+  const [{ openEcosystem }, connectors] = await Promise.all([import('@ecokit/server/ecosystem'), loadConnectors()])
+  try {
+    process.chdir(dirname(path))
+  } catch {
+    // A folder that is not there holds no file either, and that is what opening it says.
+  }
+  const runtime = await openEcosystem({ file: path, connectors })
+  try {
+    return await work(runtime)
+  } finally {
+    await runtime.close()
+  }
+}

@@ -1,0 +1,44 @@
+import { once } from 'node:events'
+import { styleText } from 'node:util'
+
+export type Shade = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
+export type Paint = (shade: Shade, text: string) => string
+
+/** Where a command writes: results to `out`, everything else to `note`. */
+export interface Terminal {
+  /** Waits while the reader of a pipe is slow. */
+  out(text: string): Promise<void>
+  note(text: string): void
+  /** Colours for `out`; plain where it is no terminal or NO_COLOR is set. */
+  readonly paint: Paint
+  /** Colours for `note`. */
+  readonly paintNote: Paint
+  /** The terminal's width; undefined in a pipe. */
+  readonly columns: number | undefined
+  /** True where somebody can answer a question. */
+  readonly interactive: boolean
+  /** True where `note` may redraw its lines. */
+  readonly live: boolean
+}
+
+/** The process's own terminal. */
+export const openTerminal = (): Terminal => {
+  const { stdout, stderr, stdin } = process
+  const paint =
+    (stream: NodeJS.WriteStream): Paint =>
+    (shade, text) =>
+      styleText(shade, text, { stream })
+  return {
+    out: async (text) => {
+      if (!stdout.write(text)) await once(stdout, 'drain')
+    },
+    note: (text) => {
+      stderr.write(text)
+    },
+    paint: paint(stdout),
+    paintNote: paint(stderr),
+    columns: stdout.isTTY ? stdout.columns : undefined,
+    interactive: stdin.isTTY && stderr.isTTY,
+    live: stderr.isTTY,
+  }
+}

@@ -1,0 +1,81 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { toIntegrationError } from '@ecokit/contracts'
+import type { IntegrationError } from '@ecokit/contracts'
+import { listRuns } from '@ecokit/flow'
+import type { EcosystemRuntime } from './ecosystem.ts'
+import type { Hub } from './hub.ts'
+import type { Views } from './views.ts'
+
+/** Milliseconds between two looks at the store: how late the events of another process may be. */
+const everyMs = 250
+/** Rows may become visible after their own time stamp, so each look goes back this far and leaves out what it has told already. */
+const overlapMs = 10_000
+
+export interface WatchOptions {
+  readonly runtime: EcosystemRuntime
+  readonly hub: Hub
+  readonly views: Views
+  readonly onError: (error: IntegrationError) => void
+}
+
+/** Turns what changes in the store, whichever process changed it, into events. Looks also while nobody listens, so that the first client misses nothing. */
+export const watch = ({ runtime, hub, views, onError }: WatchOptions) => {
+  const { registry, health, store } = runtime
+  const closing = new AbortController()
+  const runs = new Map<string, string>()
+  let partners: ReadonlyMap<string, string> | undefined
+  let states: ReadonlyMap<string, { checkedAt: string; status: string; since: string }> | undefined
+
+  const lookAtPartners = async () => {
+    const before = { partners, states }
+    partners = new Map((await registry.list()).map(({ name, updatedAt }) => [name, updatedAt]))
+    const found = await health.states()
+    states = new Map(found.map((state) => [state.partner, state]))
+    if (before.partners === undefined || before.states === undefined) return
+    for (const name of before.partners.keys()) if (!partners.has(name)) hub.send('partner-removed', { name })
+    const changed = new Set(
+      [...partners].filter(([name, at]) => before.partners?.get(name) !== at).map(([name]) => name),
+    )
+    for (const state of found) {
+      const last = before.states.get(state.partner)
+      if (last?.checkedAt === state.checkedAt) continue
+      if (last?.status !== state.status || last.since !== state.since) changed.add(state.partner)
+      const [check] = await health.history(state.partner, { limit: 1 })
+      hub.send('check', { partner: state.partner, health: state, check: check ?? state })
+    }
+    for (const name of changed) if (partners.has(name)) hub.send('partner', await views.partner(name))
+  }
+  const lookAtRuns = async () => {
+    const found = await listRuns(store, { changedSince: Date.now() - overlapMs, limit: 200 })
+    for (const run of found.toReversed()) {
+      const told = JSON.stringify(run)
+      if (runs.get(run.id) === told) continue
+      runs.set(run.id, told)
+      hub.send('run', run)
+    }
+    const recent = new Set(found.map(({ id }) => id))
+    for (const id of runs.keys()) if (!recent.has(id)) runs.delete(id)
+  }
+  const loop = async () => {
+    let said: string | undefined
+    while (!closing.signal.aborted) {
+      try {
+        await lookAtPartners()
+        await lookAtRuns()
+        said = undefined
+      } catch (thrown) {
+        const error = toIntegrationError(thrown)
+        if (error.message !== said) onError(error)
+        said = error.message
+      }
+      await sleep(everyMs, undefined, { signal: closing.signal }).catch(() => undefined)
+    }
+  }
+  const ended = loop()
+  return {
+    close: async () => {
+      closing.abort()
+      await ended
+    },
+  }
+}
