@@ -41,8 +41,7 @@ const attempt = async (work: () => Promise<number>): Promise<Outcome> => {
 
 const drain = async (sequence: AsyncIterable<unknown>, limit = Infinity): Promise<number> => {
   let items = 0
-  for await (const item of sequence) {
-    item
+  for await (const _item of sequence) {
     items += 1
     if (items >= limit) break
   }

@@ -7,10 +7,10 @@ const cancelWhileWaiting = async (context: RuleContext, probe: Probe, from: numb
   const hanging = await platform((_seen, index) => ({ kind: index < from ? 'pass' : 'hang' }))
   const connection = connect({ config: hanging.config })
   const controller = new AbortController()
-  let ended = false
-  const running = probe.run(connection, { signal: controller.signal }).finally(() => (ended = true))
-  await until(`${probe.name} neither ends nor sends a request`, () => ended || hanging.seen.length > from)
-  if (ended) {
+  const state = { ended: false }
+  const running = probe.run(connection, { signal: controller.signal }).finally(() => (state.ended = true))
+  await until(`${probe.name} neither ends nor sends a request`, () => state.ended || hanging.seen.length > from)
+  if (state.ended) {
     const outcome = await running
     if (outcome.ended === 'badly') fail(`${probe.name}: ${outcome.message}`)
     return false
