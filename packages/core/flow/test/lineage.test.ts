@@ -36,7 +36,7 @@ test('a run tells START, RUNNING at checkpoints and COMPLETE, to the store and t
   const events = await runLineage(store, result.id)
   expect(events.map(({ eventType }) => eventType)).toEqual(['START', 'RUNNING', 'COMPLETE'])
   expect(await linesOf(file)).toEqual(events)
-  if (process.platform !== 'win32') expect((await stat(file)).mode & 0o777).toBe(0o600)
+  expect((await stat(file)).mode & 0o777).toBe(process.platform === 'win32' ? 0o666 : 0o600)
   const [start, , complete] = events
   expect(start?.eventTime).toBe('2026-01-01T00:00:00.000Z')
   expect(new Set(events.map((event) => event.run.runId)).size).toBe(1)

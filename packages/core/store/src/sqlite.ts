@@ -51,12 +51,22 @@ const failures: Readonly<Record<number, { name: string; what: string; next: stri
 const constraint = 19
 
 const explain = (path: string, error: unknown): unknown => {
-  if (isIntegrationError(error) || !(error instanceof Error) || !('errcode' in error)) return error
+  if (isIntegrationError(error) || !(error instanceof Error)) return error
+  if (!('errcode' in error)) {
+    if (!('syscall' in error && 'code' in error)) return error
+    return integrationError('unavailable', {
+      what: `the state database ${path} cannot be opened: ${error.message}`,
+      next: 'Check the path and the rights of its folder',
+      details: { cause: String(error.code) },
+      retryable: false,
+    })
+  }
   const code = Number(error.errcode) & 0xff
   if (code === constraint)
-    return integrationError('conflict', { what: `the store refused a row: ${error.message}`, details: {} })
+    return integrationError('conflict', { what: `the state database refused a row: ${error.message}`, details: {} })
   const known = failures[code]
-  if (known === undefined) return error
+  if (known === undefined)
+    return integrationError('internal', { what: `the state database ${path}: ${error.message}`, details: {} })
   return integrationError('unavailable', {
     what: `the state database ${path} ${known.what}`,
     next: known.next,
