@@ -53,7 +53,7 @@ test('many mistakes in a large file are told without end neither of time nor of 
 test('whatever stands in the file, the answer is an ecosystem or problems inside the text', () => {
   const lines = sample.split('\n')
   const pieces = fc.constantFrom(
-    ...'{}[]:,&*!|>-\'"#%@`\t\n ~',
+    ...Array.from('{}[]:,&*!|>-\'"#%@`\t\n ~'),
     '<<: *a',
     '&a ',
     '*a',
