@@ -1,0 +1,185 @@
+import { toIntegrationError } from '@ecokit/contracts'
+import { fetchPartners, followEvents, type Target } from './client.ts'
+import type { Located } from './location.ts'
+import { nothing, withConnection, withEvent, withPartners, type Connection, type Model } from './model.ts'
+import type { ServerEvent } from './wire.ts'
+
+export interface FollowOptions {
+  readonly locate: () => Promise<Located>
+  /** Called with each new model; `changed` names the only partner that differs, where it is only one. */
+  readonly onChange: (model: Model, changed: string | undefined) => void
+  readonly onProblem?: (message: string) => void
+  /** Between two attempts: doubled from `firstMs` to `maxMs`, with up to a quarter taken off at random. */
+  readonly backoff?: { readonly firstMs: number; readonly maxMs: number }
+  /** How often the whole list is fetched again while the stream is open: a partner that was removed sends no event. */
+  readonly refreshMs?: number
+  readonly random?: () => number
+}
+
+export interface Following {
+  model(): Model
+  /** The server that is connected. */
+  target(): Target | undefined
+  /** Ends a wait: something has happened that may have brought the server back. */
+  poke(): void
+  /** Starts anew: the address or the token may be another one. */
+  restart(): void
+  /** Settles when everything has ended. */
+  close(): Promise<void>
+}
+
+/** Fetches the list and follows the events of one server until the connection ends; always throws or returns, never hangs. */
+const followOnce = async (
+  target: Target,
+  on: {
+    readonly list: (partners: Awaited<ReturnType<typeof fetchPartners>>) => void
+    readonly event: (event: ServerEvent) => void
+  },
+  refreshMs: number,
+  signal: AbortSignal,
+): Promise<void> => {
+  const session = new AbortController()
+  const ends = AbortSignal.any([signal, session.signal])
+  // Events that arrive while the list is on its way may be newer than it: they are kept, and applied after it.
+  let waiting: ServerEvent[] | undefined
+  let failure: unknown
+  const refresh = async (): Promise<void> => {
+    if (waiting !== undefined) return
+    waiting = []
+    try {
+      on.list(await fetchPartners(target, ends))
+      for (const event of waiting) on.event(event)
+    } catch (error) {
+      failure ??= error
+      session.abort()
+    } finally {
+      waiting = undefined
+    }
+  }
+  const timer = setInterval(() => void refresh(), refreshMs)
+  try {
+    await followEvents(
+      target,
+      {
+        open: () => void refresh(),
+        event: (event) => {
+          if (waiting === undefined) on.event(event)
+          else waiting.push(event)
+        },
+      },
+      ends,
+    )
+  } catch (error) {
+    throw failure ?? error
+  } finally {
+    clearInterval(timer)
+    session.abort()
+  }
+}
+
+/** Keeps a model of the server up to date, for as long as it is open, through restarts of the server. */
+export const follow = (options: FollowOptions): Following => {
+  const { backoff = { firstMs: 500, maxMs: 10_000 }, refreshMs = 60_000, random = Math.random } = options
+  const closing = new AbortController()
+  let session = new AbortController()
+  let model = nothing
+  let target: Target | undefined
+  let poked = false
+  let endWait = (): void => {}
+
+  const change = (next: Model, changed?: string): void => {
+    model = next
+    options.onChange(model, changed)
+  }
+  const connection = (next: Connection): void => {
+    if (JSON.stringify(next) !== JSON.stringify(model.connection)) change(withConnection(model, next))
+  }
+  const pause = (ms: number): Promise<void> =>
+    new Promise((resolve) => {
+      if (poked) {
+        resolve()
+        return
+      }
+      const timer = setTimeout(resolve, ms)
+      endWait = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+
+  const look = async (): Promise<Located> => {
+    try {
+      return await options.locate()
+    } catch (error) {
+      options.onProblem?.(toIntegrationError(error).message)
+      return { kind: 'absent' }
+    }
+  }
+  /** One attempt; true when the server was live. */
+  const attempt = async (): Promise<boolean> => {
+    poked = false
+    const located = await look()
+    if (located.kind !== 'found') {
+      if (located.kind === 'absent') connection({ kind: 'absent' })
+      else connection({ kind: 'refused', url: located.url, reason: located.reason })
+      return false
+    }
+    const { url } = located
+    // A server that was down stays down in the view until it answers: no flicker at each attempt.
+    if (model.connection.kind !== 'down') connection({ kind: 'connecting', url })
+    let live = false
+    const signal = AbortSignal.any([closing.signal, session.signal])
+    try {
+      const list = (partners: Parameters<typeof withPartners>[1]): void => {
+        live = true
+        target = located
+        change(withPartners(withConnection(model, { kind: 'live', url }), partners))
+      }
+      const event = (event: ServerEvent): void => {
+        const name = event.kind === 'partner' ? event.partner.name : event.check.partner
+        const known = model.partners.some((partner) => partner.name === name)
+        change(withEvent(model, event), known ? name : undefined)
+      }
+      await followOnce(located, { list, event }, refreshMs, signal)
+      connection({ kind: 'down', url, reason: `the server at ${url} has ended` })
+    } catch (error) {
+      if (signal.aborted) return true
+      const { code, message } = toIntegrationError(error)
+      options.onProblem?.(message)
+      connection({ kind: code === 'unauthenticated' ? 'refused' : 'down', url, reason: message })
+    } finally {
+      target = undefined
+    }
+    return live
+  }
+
+  const run = async (): Promise<void> => {
+    for (let failures = 0; !closing.signal.aborted;) {
+      session = new AbortController()
+      failures = (await attempt()) ? 0 : failures + 1
+      const longest = Math.min(backoff.maxMs, backoff.firstMs * 2 ** Math.min(failures, 20))
+      await pause(longest * (1 - random() / 4))
+    }
+  }
+  const done = run()
+
+  return {
+    model: () => model,
+    target: () => target,
+    poke: () => {
+      poked = true
+      endWait()
+    },
+    restart: () => {
+      session.abort()
+      poked = true
+      endWait()
+    },
+    close: async () => {
+      closing.abort()
+      poked = true
+      endWait()
+      await done
+    },
+  }
+}

@@ -1,0 +1,52 @@
+import type { Partner, PartnerHealth, ServerEvent, Status } from './wire.ts'
+
+/** Where the server stands. `absent`: none is known; `down`: it does not answer; `refused`: it does not accept the token. */
+export type Connection =
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'connecting'; readonly url: string }
+  | { readonly kind: 'live'; readonly url: string }
+  | { readonly kind: 'down'; readonly url: string; readonly reason: string }
+  | { readonly kind: 'refused'; readonly url: string; readonly reason: string }
+
+export interface KnownPartner extends Partner {
+  /** The outcome of the newest check, which the state follows only after some of the same kind. */
+  readonly lastCheck: PartnerHealth | undefined
+}
+
+/** Everything that is shown. Partners are in the order of their names, and there are none while the server is not live: what is not known is not shown. */
+export interface Model {
+  readonly connection: Connection
+  readonly partners: readonly KnownPartner[]
+}
+
+export const nothing: Model = { connection: { kind: 'absent' }, partners: [] }
+
+const byName = (left: Partner, right: Partner): number => left.name.localeCompare(right.name)
+
+export const withConnection = (model: Model, connection: Connection): Model => ({
+  connection,
+  partners: connection.kind === 'live' ? model.partners : [],
+})
+
+/** Takes over the server's whole list; a partner that is not on it is gone. */
+export const withPartners = (model: Model, partners: readonly Partner[]): Model => ({
+  ...model,
+  partners: partners.map((partner) => ({ ...partner, lastCheck: partner.health })).sort(byName),
+})
+
+/** A `partner` event brings the state, a `check` event only what the newest check saw. */
+export const withEvent = (model: Model, event: ServerEvent): Model => {
+  if (event.kind === 'partner') {
+    const others = model.partners.filter(({ name }) => name !== event.partner.name)
+    return { ...model, partners: [...others, { ...event.partner, lastCheck: event.partner.health }].sort(byName) }
+  }
+  const { partner, health } = event.check
+  const seen = (known: KnownPartner): KnownPartner => (known.name === partner ? { ...known, lastCheck: health } : known)
+  return { ...model, partners: model.partners.map(seen) }
+}
+
+/** A partner's state; `unknown` until the first check. */
+export const statusOf = (partner: Partner): Status => partner.health?.status ?? 'unknown'
+
+export const countOf = (model: Model, status: Status): number =>
+  model.partners.filter((partner) => statusOf(partner) === status).length

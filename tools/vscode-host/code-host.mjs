@@ -1,0 +1,4 @@
+#!/usr/bin/env node
+import { runHost } from './host.ts'
+
+process.exitCode = await runHost(process.argv.slice(2))
