@@ -3,6 +3,7 @@ import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { defineConnector, stream } from '@ecokit/contracts'
+import type { Dispatcher } from 'undici'
 import { z } from 'zod'
 import { report } from './measure.ts'
 
@@ -37,8 +38,8 @@ const bareSplit = async (): Promise<number> => {
   const out = openSync(file, 'w')
   let count = 0
   for (let cursor: string | null = '0'; cursor !== null;) {
-    const reply = await pool.request({ path: `/rows?cursor=${cursor}`, method: 'GET' })
-    const page = Buffer.from(await reply.body.bytes())
+    const reply: Dispatcher.ResponseData = await pool.request({ path: `/rows?cursor=${cursor}`, method: 'GET' })
+    const page: Buffer = Buffer.from(await reply.body.bytes())
     const lines: Buffer[] = []
     split(page, (from, to) => {
       lines.push(page.subarray(from, to), Buffer.from('\n'))
@@ -110,7 +111,11 @@ const ours = async (): Promise<number> => {
         check: async () => ({}),
         read: {
           async *rows({ checkpoint, signal }) {
-            const request = { method: 'GET', path: '/rows', query: { cursor: String(checkpoint?.['cursor'] ?? 0) } }
+            const request = {
+              method: 'GET',
+              path: '/rows',
+              query: { cursor: `${(checkpoint?.['cursor'] ?? 0) as number}` },
+            }
             const paging = {
               kind: 'token',
               in: 'query',

@@ -57,8 +57,10 @@ export const Arrivals = ({ partner, limit }: { readonly partner: string; readonl
   const shown = limit === undefined ? best : best.slice(0, limit)
   return (
     <section aria-labelledby={`arrivals-${partner}`}>
-      <h2 id={`arrivals-${partner}`}>
-        Runs that arrived in {partner} <span class="faint">best {metric} first</span>
+      <div class="titled">
+        <h2 id={`arrivals-${partner}`}>
+          Runs that arrived in {partner} <span class="faint">best {metric} first</span>
+        </h2>
         <label class="picker">
           metric{' '}
           <select value={metric} onChange={(event) => setChosen(event.currentTarget.value)}>
@@ -67,7 +69,7 @@ export const Arrivals = ({ partner, limit }: { readonly partner: string; readonl
             ))}
           </select>
         </label>
-      </h2>
+      </div>
       <Table
         key={metric}
         label={`Runs in ${partner}`}

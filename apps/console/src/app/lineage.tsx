@@ -44,10 +44,9 @@ const Box = ({
       : {
           onClick,
           role: 'button',
-          tabIndex: 0,
+          tabindex: 0,
           onKeyDown: (event: KeyboardEvent) => event.key === 'Enter' && onClick(),
         })}
-    aria-label={`${kind} ${title}`}
   >
     <rect width="240" height="44" rx="8" />
     <text x="12" y="19">

@@ -29,7 +29,7 @@ const PartnerCard = ({ partner, now }: { readonly partner: Partner; readonly now
           {health === null ? 'waiting for the first check' : `checked ${ago(health.checkedAt, now)}`}
           {health?.latencyMs != null && ` · ${duration(health.latencyMs)}`}
         </span>
-        <button onClick={() => act(() => api.check(partner.name))} aria-label={`Check ${partner.name} now`}>
+        <button onClick={() => act(() => api.check(partner.name))} aria-label={`Check now: ${partner.name}`}>
           Check now
         </button>
       </footer>

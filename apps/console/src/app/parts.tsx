@@ -28,7 +28,10 @@ const height = 44
 export const Sparkline = ({ history }: { readonly history: Partner['history'] }) => {
   if (history.length === 0) return <p class="faint">not checked yet</p>
   const shown = history.slice(-40)
-  const slowest = Math.max(1, ...shown.map((check) => check.latencyMs ?? 0))
+  const times = shown.map((check) => check.latencyMs ?? 0).sort((a, b) => a - b)
+  const slowest = Math.max(1, times.at(-1) ?? 0)
+  // One slow check must not flatten all others, so the scale ends at three times the median and what is above stands at full height.
+  const top = Math.min(slowest, Math.max(1, (times[times.length >> 1] ?? 0) * 3))
   const step = width / 40
   const failures = shown.filter((check) => check.status === 'unhealthy').length
   return (
@@ -41,7 +44,7 @@ export const Sparkline = ({ history }: { readonly history: Partner['history'] })
     >
       {shown.map((check, index) => {
         const failed = check.status === 'unhealthy'
-        const tall = failed ? height : Math.max(4, ((check.latencyMs ?? 0) / slowest) * (height - 4))
+        const tall = failed ? height : Math.max(4, Math.min(1, (check.latencyMs ?? 0) / top) * (height - 4))
         return (
           <rect
             key={check.checkedAt}
