@@ -31,7 +31,7 @@ const fill = (scheme: AuthScheme, given: Readonly<Record<string, unknown>>) => {
 export const canariesOf = (manifest: Manifest, given: unknown): readonly Canary[] =>
   Object.entries(manifest.auth ?? {}).flatMap(([name, scheme]): Canary[] => {
     const same = typeof given === 'object' && given !== null && 'scheme' in given && given.scheme === name
-    const { fields, words } = fill(scheme, same ? (given) : {})
+    const { fields, words } = fill(scheme, same ? given : {})
     return words.length === 0
       ? []
       : [{ scheme: name, kind: scheme.kind, credentials: { scheme: name, ...fields }, words }]

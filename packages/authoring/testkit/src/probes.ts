@@ -48,7 +48,6 @@ const drain = async (sequence: AsyncIterable<unknown>, limit = Infinity): Promis
   return items
 }
 
- 
 async function* none(): AsyncGenerator<never> {}
 
 const discard = async (value: unknown): Promise<void> => {

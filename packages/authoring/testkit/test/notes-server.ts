@@ -115,6 +115,7 @@ export const startNotes = async () => {
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
     const send = (status: number, body: unknown) =>
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+    if (request.url === '/ping') return send(200, { version: '3.1' })
     if (request.headers.authorization !== `Bearer ${token}`) return send(401, { message: 'who are you?' })
     const found = await route(request, new URL(request.url ?? '/', 'http://notes'))
     return found === undefined ? send(404, { message: 'no such thing' }) : send(200, found)

@@ -20,7 +20,7 @@ export const closeRules: readonly Rule[] = [
   },
   {
     id: 'close.pending',
-    title: 'Close ends what waits, with cancelled, and frees every socket',
+    title: 'Close ends what waits, with cancelled',
     run: async ({ connect, platform, probes, until, within, fail }) => {
       for (const probe of probes()) {
         const hanging = await platform(() => ({ kind: 'hang' }))
@@ -32,7 +32,7 @@ export const closeRules: readonly Rule[] = [
         const outcome = await within(`${probe.name}, after close,`, running)
         if (outcome.ended === 'badly' && outcome.code !== 'cancelled')
           fail(`${probe.name} ends with ${outcome.code} at close: ${outcome.message}`)
-        await until(`${probe.name} leaves a socket open after close`, () => hanging.sockets() === 0)
+        await until(`${probe.name} leaves its request waiting after close`, () => hanging.waiting() === 0)
       }
     },
   },

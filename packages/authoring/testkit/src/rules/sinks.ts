@@ -324,26 +324,36 @@ export const sinkRules: readonly Rule[] = [
       ),
   },
   {
-    id: 'sinks.disposed',
-    title: 'A writer can be disposed twice, and a table be written again after it',
-    applies: hasSinks,
+    id: 'sinks.cancel',
+    title: 'A commit whose partner hangs ends with cancelled when it is aborted, and frees its socket',
+    applies: (manifest) => manifest.sinks !== undefined && manifest.hosts.length > 0,
     run: (context) =>
       eachBench(
         context,
         () => true,
-        async (bench) => {
-          const options = bench.options(first(bench.sink))
-          for (let time = 0; time < 2; time += 1)
-            await bench.writing(options, async (writer) => {
-              await context.within(
-                `disposing the writer of ${bench.name}`,
-                Promise.resolve(writer[Symbol.asyncDispose]()),
-              )
-              const late = await writer
-                .write(batchFor(bench.sink, bench.sample.records))
-                .catch((error: unknown) => error)
-              if (!isIntegrationError(late, 'cancelled')) context.fail(`${bench.name}: a disposed writer still writes`)
-            })
+        async ({ name, sink, sample, options }) => {
+          const hanging = await context.platform(() => ({ kind: 'hang' }))
+          const connection = context.connect({ config: hanging.config })
+          const controller = new AbortController()
+          const { signal } = controller
+          const state = { ended: false }
+          const work = async () => {
+            const writer = await connection.write?.(name, { ...options(first(sink)), signal })
+            await writer?.write(batchFor(sink, sample.records), { signal })
+            await writer?.commit({ at: 1 }, { signal, final: true })
+          }
+          const running = work()
+            .catch((error: unknown) => error)
+            .finally(() => (state.ended = true))
+          await context.until(`${name} neither ends nor sends a request`, () => state.ended || hanging.waiting() > 0)
+          if (state.ended) return
+          controller.abort()
+          const error = await context.within(`${name}, after it was cancelled,`, running)
+          if (!isIntegrationError(error, 'cancelled')) context.fail(`${name} does not end with cancelled`)
+          await context.until(
+            `${name} leaves its request waiting after it was cancelled`,
+            () => hanging.waiting() === 0,
+          )
         },
       ),
   },

@@ -158,7 +158,7 @@ export const streamRules: readonly Rule[] = [
       if (first === undefined) return skip('the partner holds no table')
       if (new Set(tables.map(({ name }) => name)).size < tables.length) fail('two tables have the same name')
       for (const { name, schema, primaryKey = [] } of tables) {
-        const columns = Object.keys((schema['properties'] ?? {}))
+        const columns = Object.keys(schema['properties'] ?? {})
         if (columns.length === 0) fail(`${name} has no columns`)
         const strange = primaryKey.find((field) => !columns.includes(field))
         if (strange !== undefined) fail(`${name}: the primary key ${strange} is no column`)

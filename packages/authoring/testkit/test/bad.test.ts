@@ -1,0 +1,27 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { rulesFor, startPlatform, testConnector } from '../src/index.ts'
+import type { Platform } from '../src/index.ts'
+import { badConnectors } from './bad.ts'
+import { notesOptions } from './notes.ts'
+import { startNotes } from './notes-server.ts'
+
+let server: Awaited<ReturnType<typeof startNotes>>
+let elsewhere: Platform
+beforeAll(async () => {
+  server = await startNotes()
+  elsewhere = await startPlatform(() => ({ kind: 'reply', status: 200, body: '{}' }))
+})
+afterAll(() => Promise.all([server.stop(), elsewhere.stop()]))
+
+test('every rule has a connector that breaks it', () => {
+  expect(badConnectors('').map(({ rule }) => rule)).toEqual(rulesFor({}).map(({ id }) => id))
+})
+
+for (const [index, { rule, does }] of badConnectors('').entries())
+  test(`${rule} alone catches a connector that ${does}`, async () => {
+    const bad = badConnectors(elsewhere.url)[index]!
+    const options = { ...notesOptions(server), deadlineMs: 700 }
+    const report = await testConnector(bad.connector, bad.options?.(options) ?? options)
+    const failed = report.results.filter(({ status }) => status === 'failed')
+    expect(failed.map((result) => [result.rule, result.message])).toEqual([[rule, expect.any(String)]])
+  })
