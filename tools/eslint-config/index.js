@@ -66,6 +66,7 @@ export default tseslint.config(
     rules: {
       ...vitest.configs.recommended.rules,
       'vitest/expect-expect': 'off',
+      'vitest/valid-expect': ['error', { maxArgs: 2 }],
       'vitest/no-standalone-expect': 'off',
       'vitest/valid-title': 'off',
       '@typescript-eslint/no-non-null-assertion': 'off',
