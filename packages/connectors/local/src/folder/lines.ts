@@ -40,6 +40,7 @@ const chunkBytes = 1_000_000
 /** The text of a file in pieces that end after a line feed, each with the number of its first line; not UTF-8 is an error with its place. */
 const pieces = async function* (source: Source): AsyncIterable<{ readonly text: string; readonly line: number }> {
   const handle = await open(source.file, 'r')
+  const size = Math.min(chunkBytes, (await handle.stat()).size + 1)
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   let line = 1
   const decode = (bytes: Uint8Array) => {
@@ -60,8 +61,8 @@ const pieces = async function* (source: Source): AsyncIterable<{ readonly text: 
   try {
     let waiting: Buffer[] = []
     for (;;) {
-      const chunk = Buffer.allocUnsafe(chunkBytes)
-      const { bytesRead } = await handle.read(chunk, 0, chunkBytes)
+      const chunk = Buffer.allocUnsafe(size)
+      const { bytesRead } = await handle.read(chunk, 0, size)
       if (bytesRead === 0) break
       const read = chunk.subarray(0, bytesRead)
       const end = read.lastIndexOf(10) + 1

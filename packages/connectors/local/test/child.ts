@@ -1,0 +1,56 @@
+// A process of its own that the tests kill: `node child.ts <what> <sink> <place>`. It goes on from where the sink says that it stopped.
+import { connect, local } from '../src/index.ts'
+import { errorOf, pageRecords, pagesOfPass, table, writing } from './pages.ts'
+
+const [what = '', sink = '', place = ''] = process.argv.slice(2)
+const connection = connect(local, { name: 'lake', config: sink === 'tables' ? { database: place } : { folder: place } })
+const say = (line: string) => process.stdout.write(`${line}\n`)
+const write = (options: Parameters<typeof connection.write>[1]) => connection.write(sink as 'tables', options)
+
+const append = async (disposition: 'append' | 'merge') => {
+  const writer = await write({ ...writing, table, disposition })
+  let page = Number((await writer.resumesFrom())?.['page'] ?? 0)
+  say('ready')
+  for (;;) {
+    page += 1
+    await writer.write({ encoding: 'records', records: pageRecords(page, disposition) })
+    await writer.commit({ page })
+  }
+}
+const overwrite = async (prune: boolean) => {
+  for (let first = true; ; first = false) {
+    const writer = await write({
+      ...writing,
+      table,
+      disposition: prune ? 'merge' : 'overwrite',
+      ...(prune && { prune }),
+    })
+    const from = await writer.resumesFrom()
+    const pass = Number(from?.['pass'] ?? process.hrtime.bigint() % 1_000_000_007n)
+    if (first) say('ready')
+    for (let page = Number(from?.['page'] ?? 0) + 1; page <= pagesOfPass; page += 1) {
+      const records = pageRecords(page, 'append').map((record) => ({ ...record, pass, id: `${pass % 3}-${record.id}` }))
+      await writer.write({ encoding: 'records', records })
+      await writer.commit({ pass, page }, { final: page === pagesOfPass })
+    }
+    await writer[Symbol.asyncDispose]()
+  }
+}
+const hold = async () => {
+  const writer = await write({ ...writing, table, disposition: 'append' })
+  say('ready')
+  await new Promise((resolve) => process.stdin.once('data', resolve))
+  await writer.write({ encoding: 'records', records: pageRecords(1, 'append') })
+  await writer.commit({ page: 1 })
+  await writer[Symbol.asyncDispose]()
+}
+
+try {
+  if (what === 'append' || what === 'merge') await append(what)
+  else if (what === 'hold') await hold()
+  else await overwrite(what === 'prune')
+} catch (thrown) {
+  say(JSON.stringify(errorOf(thrown)))
+}
+await connection.close()
+process.exit(0)
