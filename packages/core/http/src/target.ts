@@ -79,7 +79,12 @@ export const follow = (
   }
   const next = URL.parse(location, target.origin + target.path)
   if (next === null) return refuse(`was answered with ${status} and no usable address`)
-  if (!isDeclared(wire, next)) throw hostNotAllowed(wire, next, `${call.method} was sent on with ${status}: `)
+  if (!isDeclared(wire, next))
+    throw hostNotAllowed(
+      wire,
+      next,
+      `${call.method} ${tidy(hop.about.path, wire.redact, 200)} was sent on with ${status}: `,
+    )
   if (call.method !== 'GET' && call.method !== 'HEAD')
     return refuse(`was answered with ${status}: it has moved to ${next.origin}${next.pathname}`)
   if (redirected >= mostRedirects) return refuse(`was sent on more than ${mostRedirects} times`)

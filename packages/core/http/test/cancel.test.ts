@@ -25,7 +25,7 @@ test('while connecting', async () => {
   const controller = new AbortController()
   let connecting = 0
   // A connection that is never made, as to a host behind a firewall that drops everything.
-  const dispatcher = new Agent({ connect: () => void connecting++ })
+  const dispatcher = new Agent({ connect: () => (connecting += 1) })
   const network = open('http://127.0.0.1:1', { runtime: { dispatcher } })
   const call = failure(
     network.http('http://127.0.0.1:1').json(get, anything, { signal: controller.signal }),

@@ -155,16 +155,18 @@ const nasty = fc.string({
   ),
   maxLength: 12,
 })
+const pathOrCode = (path: string): string => {
+  try {
+    return join(path)
+  } catch (error) {
+    return isIntegrationError(error) ? error.code : String(error)
+  }
+}
 test('whatever a path holds, the request stays below the base URL', () => {
   fc.assert(
     fc.property(nasty, (path) => {
-      let joined: string
-      try {
-        joined = join(path)
-      } catch (error) {
-        expect(isIntegrationError(error, 'invalid_input')).toBe(true)
-        return
-      }
+      const joined = pathOrCode(path)
+      if (joined === 'invalid_input') return
       // undici's own rule for what may stand in a request line (lib/core/request.js).
       expect(joined).toMatch(/^[\u0021-\u00ff]+$/)
       const url = new URL(base.origin + joined)

@@ -17,10 +17,8 @@ describe('integers', () => {
     expect(readJson(same)).toEqual(JSON.parse(same))
     expect(Object.is((readJson('[-0, 1234567890123456789]') as number[])[0], -0)).toBe(true)
     expect(readJson('[1e400, 1234567890123456789]')).toEqual([Infinity, 1234567890123456789n])
-    expect(readJson('["1,12345678901234567", 12345678901234567.5]')).toEqual([
-      '1,12345678901234567',
-      12345678901234567.5,
-    ])
+    const mixed = '["1,12345678901234567", 12345678901234567.5]'
+    expect(readJson(mixed)).toEqual(JSON.parse(mixed))
   })
   test('a number of more digits than any value has is not turned into one', () => {
     expect(readJson(`[${'9'.repeat(1001)}]`)).toEqual([Infinity])

@@ -2,7 +2,7 @@ import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'nod
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import type { Signable } from '@ecokit/contracts'
-import { failure, json, open, serve, text, until } from './support.ts'
+import { failure, json, open, serve, streamOf, text, until } from './support.ts'
 
 const anything = z.unknown()
 
@@ -18,7 +18,7 @@ test('a call goes below the base URL with query, JSON body and headers, and its 
       headers: { 'X-Own': 'v' },
       body: { at: 9007199254740993n, lost: NaN },
     },
-    schema as unknown as z.ZodType<{ id: number }>,
+    schema,
   )
   expect(reply).toEqual({ id: 7 })
   expect(received[0]).toMatchObject({
@@ -73,7 +73,7 @@ test('a streamed reply has status, headers and body; sockets are kept and used a
 test('a stream is sent as it comes and counted', async () => {
   const { url, received } = await serve((_, response) => json(response, {}))
   const network = open(url)
-  const body = ReadableStream.from(['first ', 'second'].map((part) => new TextEncoder().encode(part)))
+  const body = streamOf(Buffer.from('first '), Buffer.from('second'))
   const reply = await network.http(url).request({ method: 'PUT', path: 'file', body })
   await text(reply.body)
   expect(received[0]?.body).toBe('first second')
@@ -148,7 +148,7 @@ test('the authorizer sees the request as it will be sent and may change headers 
   })
   const http = network.http(`${url}/api`)
   await http.json({ method: 'POST', path: 'x', query: { q: '1' }, body: { a: 1 } }, anything)
-  await text((await http.request({ method: 'PUT', path: 'y', body: ReadableStream.from([new Uint8Array(3)]) })).body)
+  await text((await http.request({ method: 'PUT', path: 'y', body: streamOf(new Uint8Array(3)) })).body)
   expect(seen[0]?.method).toBe('POST')
   expect(new TextDecoder().decode(seen[0]?.body as Uint8Array)).toBe('{"a":1}')
   expect(seen[0]?.url.href).toBe(`${url}/api/x?q=1`)
@@ -283,8 +283,8 @@ test('each request on the wire is observed once, and an observer that throws doe
   await network.http(url).json({ method: 'GET', path: 'x', query: { key: 'hidden' } }, anything)
   const same = { partner: 'acme', method: 'GET', host: url.slice(7), path: '/x', requestBytes: 0, replyBytes: 7 }
   expect(network.exchanges).toEqual([
-    { ...same, status: 503, code: 'unavailable', attempt: 1, startedAt: expect.any(Number), durationMs: 0 },
-    { ...same, status: 200, attempt: 2, startedAt: expect.any(Number), durationMs: 0 },
+    { ...same, status: 503, code: 'unavailable', attempt: 1, startedAt: expect.any(Number) as number, durationMs: 0 },
+    { ...same, status: 200, attempt: 2, startedAt: expect.any(Number) as number, durationMs: 0 },
   ])
   const throwing = open(url, { runtime: { observe: () => expect.unreachable() } })
   expect(await throwing.http(url).json({ method: 'GET', path: 'x' }, anything)).toEqual({ a: 1 })

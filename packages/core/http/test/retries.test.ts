@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import type { JsonRequest } from '@ecokit/contracts'
-import { failure, json, open, serve, serveRaw } from './support.ts'
+import { isIntegrationError, type JsonRequest } from '@ecokit/contracts'
+import { failure, json, open, serve, serveRaw, streamOf } from './support.ts'
 
 const anything = z.unknown()
 const get = { method: 'GET', path: 'x' }
@@ -32,7 +32,7 @@ describe('which calls are repeated', () => {
   })
   test('a stream is never sent twice', async () => {
     const { url, received } = await serve((_, response) => json(response, {}, 503))
-    const body = ReadableStream.from([new Uint8Array(3)])
+    const body = streamOf(new Uint8Array(3))
     await failure(open(url).http(url).request({ method: 'PUT', path: 'x', body, idempotent: true }), 'unavailable')
     expect(received).toHaveLength(1)
   })
@@ -165,7 +165,7 @@ test('a storm of failures: each call ends with its own answer or a typed error, 
           plans.map((_, call) =>
             http.json({ method: 'GET', path: String(call) }, z.object({ call: z.number() })).then(
               (reply) => reply.call,
-              (error: { code: string }) => error.code,
+              (error: unknown) => (isIntegrationError(error) ? error.code : String(error)),
             ),
           ),
         )

@@ -79,10 +79,11 @@ export const fakeClock = (start = Date.UTC(2026, 0, 1)): Clock & { readonly wait
   return {
     waits,
     now: () => now,
-    sleep: async (ms, signal) => {
-      signal?.throwIfAborted()
+    sleep: (ms, signal) => {
+      if (signal?.aborted === true) return Promise.reject(new Error('aborted'))
       waits.push(ms)
       now += ms
+      return Promise.resolve()
     },
   }
 }
@@ -115,5 +116,14 @@ export const failure = async <C extends ErrorCode>(work: Promise<unknown>, code:
   expect({ code: error.code, message: error.message }).toMatchObject({ code })
   return error as IntegrationError<C>
 }
+
+/** A stream of these pieces. */
+export const streamOf = (...pieces: readonly Uint8Array[]): ReadableStream<Uint8Array> =>
+  new ReadableStream({
+    start: (controller) => {
+      for (const piece of pieces) controller.enqueue(piece)
+      controller.close()
+    },
+  })
 
 export const text = (body: ReadableStream<Uint8Array>): Promise<string> => new Response(body).text()
