@@ -1,1 +1,5 @@
-export {}
+export { artifacts, Artifact } from './artifacts.ts'
+export { experiments, Experiment } from './experiments.ts'
+export { metrics, MetricInput, MetricPoint } from './metrics.ts'
+export { models, ModelVersion, RegisteredModel } from './models.ts'
+export { runs, Run, RunStatus } from './runs.ts'
