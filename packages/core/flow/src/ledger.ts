@@ -19,6 +19,8 @@ export interface Ledger {
   stream(name: string, patch: StreamPatch): Promise<void>
   /** Keeps the state that the sink has committed: the truth where the sink cannot, for display elsewhere. */
   committed(key: string, state: FlowState, stream: string, patch: StreamPatch): Promise<void>
+  /** Gives an earlier run the account of what it committed last, where it died before it could say so. */
+  correct(stream: string, state: FlowState): Promise<void>
   state(key: string): Promise<unknown>
   quarantine(rows: readonly Omit<NewRow<'quarantine'>, 'run_id' | 'at'>[]): Promise<void>
   /** Says that the run is alive; true when somebody asked it to stop. */
@@ -108,6 +110,14 @@ export const openLedger = (store: Store, run: string, now: () => number): Ledger
         await touch(name, patch, transaction)
         await beat(transaction)
       })
+    },
+    correct: async (name, state) => {
+      await db
+        .updateTable('run_streams')
+        .set({ ...state.counts, updated_at: now() })
+        .where('run_id', '=', state.run)
+        .where('stream', '=', name)
+        .execute()
     },
     state: async (key) => {
       const row = await db.selectFrom('flow_state').select('checkpoint').where('key', '=', key).executeTakeFirst()

@@ -61,6 +61,8 @@ const openWriter = async (planned: PlannedStream, runner: StreamRunner) => {
     const transactional = sink.manifest.sinks?.[sinkName]?.commit === 'transaction'
     const noted = readState(await ledger.state(key), planned.table)
     const before = transactional ? readState(await writer.resumesFrom({ signal }), planned.table) : noted
+    if (before !== undefined && (before.run !== noted?.run || before.counts.read !== noted.counts.read))
+      await ledger.correct(planned.stream, before)
     const pass = decidePass(planned, before, { full, now: now(), reconcileEveryMs, noted })
     if (!pass.prune) return { key, writer, pass, open }
     // Only the sink knows where the stream stands, and a writer must know from its beginning that it prunes.

@@ -66,8 +66,10 @@ test('what is written is there after the store was closed and opened again', asy
 
 test('a commit reaches the disk, writers wait for each other, and foreign keys hold', async () => {
   const { db } = await opened(path.join(await temporaryFolder(), 'state.db'))
-  const pragma = async (name: string): Promise<unknown[]> =>
-    Object.values((await sql.raw<object>(`PRAGMA ${name}`).execute(db)).rows[0] ?? {})
+  const pragma = async (name: string): Promise<unknown[]> => {
+    const { rows } = await sql.raw<Readonly<Record<string, unknown>>>(`PRAGMA ${name}`).execute(db)
+    return Object.values(rows[0] ?? {})
+  }
   expect(await pragma('journal_mode')).toEqual(['wal'])
   expect(await pragma('synchronous')).toEqual([2])
   expect((await pragma('busy_timeout'))[0]).toBeGreaterThanOrEqual(5_000)
