@@ -38,7 +38,7 @@ export const program = (terminal: Terminal, version: string, ended: (code: numbe
     .version(version, '-V, --version')
     .exitOverride()
     .showHelpAfterError('Add --help to see what it takes.')
-    .configureOutput({ writeErr: terminal.note })
+    .configureOutput({ writeOut: (text) => void terminal.out(text), writeErr: (text) => terminal.note(text) })
     .addHelpText(
       'after',
       '\nExit codes: 0 done, 1 something is unhealthy or failed, 2 the command line or ecosystem.yaml is wrong.\n\nStart with:\n  $ ecokit init\n  $ ecokit check\n  $ ecokit up',

@@ -105,6 +105,6 @@ export const openEcosystem = async (options: OpenEcosystem): Promise<EcosystemRu
   }
 }
 
-export { firstOf, readRecords } from './records.ts'
+export { bytesOf, readRecords } from './records.ts'
 export { connectorView } from './views.ts'
 export type { ConnectorView } from './views.ts'

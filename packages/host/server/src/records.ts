@@ -1,5 +1,5 @@
-import { integrationError } from '@ecokit/contracts'
-import type { AnyConnection, AnyRecord } from '@ecokit/contracts'
+import { integrationError, jsonSchema } from '@ecokit/contracts'
+import type { AnyConnection, AnyRecord, Operation } from '@ecokit/contracts'
 
 const decoder = new TextDecoder()
 
@@ -42,3 +42,9 @@ export const firstOf = async <T>(
   }
   return { items: found, truncated: false }
 }
+
+/** Whether an operation takes or gives bytes (`bytes()` of the contracts), which JSON does not carry. */
+export const bytesOf = ({ input, output }: Operation): { readonly input: boolean; readonly output: boolean } => ({
+  input: JSON.stringify(jsonSchema(input, 'input')).includes('"bytes":true'),
+  output: JSON.stringify(jsonSchema(output)).includes('"bytes":true'),
+})

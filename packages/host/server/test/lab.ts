@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { bearer, none } from '@ecokit/auth'
-import { capability, defineConnector, int64, many, one, stream } from '@ecokit/contracts'
+import { bytes, capability, defineConnector, int64, many, one, stream } from '@ecokit/contracts'
 import { z } from 'zod'
 
 const sample = z.object({ id: z.string(), size: int64() })
@@ -12,6 +12,7 @@ const samples = capability({
   version: 1,
   operations: {
     get: one({ title: 'One sample', effect: 'read', input: z.strictObject({ id: z.string() }), output: sample }),
+    photo: one({ title: 'A picture', effect: 'read', input: z.strictObject({}), output: z.object({ body: bytes() }) }),
     list: many({ title: 'Every sample', effect: 'read', input: z.strictObject({}), output: sample }),
     add: one({ title: 'Adds', effect: 'write', input: z.strictObject({ id: z.string() }), output: z.object({}) }),
     remove: one({
@@ -46,6 +47,7 @@ export const lab = defineConnector(
       provides: {
         samples: {
           get: ({ id }, options) => door.json({ method: 'GET', path: `/samples/${id}` }, sample, options),
+          photo: () => Promise.resolve({ body: new Uint8Array([1]) }),
           list: async function* (_input, options) {
             yield* (await page(options)) as never[]
           },

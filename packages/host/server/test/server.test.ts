@@ -72,6 +72,7 @@ test('streams, records and operations of a partner', async () => {
   expect((await call('samples/list', {}, '?limit=1')).body).toMatchObject({ results: [{ id: 'a' }], truncated: true })
   expect((await call('samples/get', {})).body).toMatchObject({ error: { code: 'invalid_input', field: 'id' } })
   expect((await call('samples/nothing', {})).body).toMatchObject({ error: { code: 'unsupported' } })
+  expect((await call('samples/photo', {})).body).toMatchObject({ error: { code: 'unsupported' } })
   expect((await call('__proto__/toString', {})).body).toMatchObject({ error: { code: 'unsupported' } })
 })
 

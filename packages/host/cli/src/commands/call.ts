@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline/promises'
 import { text } from 'node:stream/consumers'
 import { toJson } from '@ecokit/contracts'
 import type { AnyConnection, Operation } from '@ecokit/contracts'
+import { bytesOf } from '@ecokit/server/ecosystem'
 import { withRuntime } from '../open.ts'
 import type { Terminal } from '../output/terminal.ts'
 import type { Invocation } from '../program.ts'
@@ -55,6 +56,13 @@ const confirmed = async (
   }
 }
 
+/** The bytes in an answer, under whatever name. */
+const bodyOf = (answer: unknown): Uint8Array | ReadableStream<Uint8Array> | undefined =>
+  Object.values(answer as Record<string, unknown>).find(
+    (value): value is Uint8Array | ReadableStream<Uint8Array> =>
+      value instanceof Uint8Array || value instanceof ReadableStream,
+  )
+
 const isSequence = (value: unknown): value is AsyncIterable<unknown> =>
   typeof value === 'object' && value !== null && Symbol.asyncIterator in value
 
@@ -72,11 +80,19 @@ export const call = (
       const connection = await runtime.connect(partner)
       try {
         const { key, operation, declared } = find(connection, words)
+        const bytes = bytesOf(declared)
+        if (bytes.input)
+          throw new UsageError(`${words} takes bytes, which a command line does not carry. Call it from code`)
+        if (bytes.output && terminal.columns !== undefined)
+          throw new UsageError(`${words} gives bytes. Send them to a file: add > name`)
         const input = await parseInput(given)
         if (!(await confirmed(terminal, words, declared, options, signal))) return exits.failed
         const answer = connection.call(key, operation, input, { signal })
         if (!isSequence(answer)) {
-          await terminal.out(`${toJson(await answer, 2)}\n`)
+          const result = await answer
+          const body = bytes.output ? bodyOf(result) : undefined
+          if (body === undefined) await terminal.out(`${toJson(result, 2)}\n`)
+          else for await (const part of body instanceof Uint8Array ? [body] : body) await terminal.out(part)
           return exits.done
         }
         let count = 0

@@ -36,19 +36,23 @@ server: { host: 127.0.0.1, port: 8000 }
 
 const ignored = '.ecokit/'
 
+const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined)
+
 const readIfThere = (path: string): Promise<string | undefined> =>
-  readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined
+  readFile(path, 'utf8').catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return undefined
     throw error
   })
 
 /** Writes the sample, and tells git to leave the state folder alone. */
 export const init = async ({ terminal, json, file }: Invocation): Promise<number> => {
   const path = resolve(file)
-  await writeFile(path, sample, { flag: 'wx' }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'EEXIST')
-      throw new UsageError(`${file} is there already. Remove it, or write another with --file`)
-    throw new UsageError(`${file} cannot be written (${error.code ?? error.message}). Name another with --file`)
+  await writeFile(path, sample, { flag: 'wx' }).catch((error: unknown) => {
+    throw new UsageError(
+      codeOf(error) === 'EEXIST'
+        ? `${file} is there already. Remove it, or write another with --file`
+        : `${file} cannot be written (${String(codeOf(error))}). Name another with --file`,
+    )
   })
   const gitignore = join(dirname(path), '.gitignore')
   const before = (await readIfThere(gitignore)) ?? ''

@@ -55,7 +55,10 @@ export const openProgress = (terminal: Terminal, now: () => number = () => perfo
       const { stream, status } = progress
       const before = lines.get(stream)
       lines.set(stream, { ...progress, since: before?.since ?? now() })
-      if (terminal.live) return draw()
+      if (terminal.live) {
+        draw()
+        return
+      }
       const last = told.get(stream)
       if (last?.status === status && now() - last.at < pipeEveryMs) return
       told.set(stream, { at: now(), status })

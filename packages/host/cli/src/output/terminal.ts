@@ -7,8 +7,8 @@ export type Paint = (shade: Shade, text: string) => string
 /** Where a command writes: results to `out`, everything else to `note`. */
 export interface Terminal {
   /** Waits while the reader of a pipe is slow. */
-  out(text: string): Promise<void>
-  note(text: string): void
+  readonly out: (text: string | Uint8Array) => Promise<void>
+  readonly note: (text: string) => void
   /** Colours for `out`; plain where it is no terminal or NO_COLOR is set. */
   readonly paint: Paint
   /** Colours for `note`. */

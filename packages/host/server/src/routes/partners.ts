@@ -1,10 +1,10 @@
 import { z } from '@hono/zod-openapi'
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import { integrationError, jsonSchema } from '@ecokit/contracts'
-import type { AnyConnection, Effect } from '@ecokit/contracts'
+import type { AnyConnection, Operation } from '@ecokit/contracts'
 import type { PartnerInput } from '@ecokit/registry'
 import type { EcosystemRuntime } from '../ecosystem.ts'
-import { firstOf, readRecords } from '../records.ts'
+import { bytesOf, firstOf, readRecords } from '../records.ts'
 import { addRoute } from '../route.ts'
 import { called, changedPartner, health, newPartner, partner, records, stream } from '../schemas.ts'
 import type { Views } from '../views.ts'
@@ -23,14 +23,21 @@ const unsupported = (connection: AnyConnection, what: string, choices: readonly 
     details: { what },
   })
 
-const effectOf = (connection: AnyConnection, capability: string, operation: string): Effect => {
+const findOperation = (connection: AnyConnection, capability: string, name: string): Operation => {
   const { provides = {} } = connection.manifest
   const found = Object.hasOwn(provides, capability) ? provides[capability] : undefined
   if (found === undefined) throw unsupported(connection, `capability ${capability}`, Object.keys(provides))
-  const { operations } = found
-  if (!Object.hasOwn(operations, operation))
-    throw unsupported(connection, `operation ${capability}.${operation}`, Object.keys(operations))
-  return operations[operation]?.effect ?? 'destroy'
+  const operation = Object.hasOwn(found.operations, name) ? found.operations[name] : undefined
+  if (operation === undefined)
+    throw unsupported(connection, `operation ${capability}.${name}`, Object.keys(found.operations))
+  const { input, output } = bytesOf(operation)
+  if (!input && !output) return operation
+  throw integrationError('unsupported', {
+    partner: connection.name,
+    what: `${capability}.${name} ${input ? 'takes' : 'gives'} bytes, which this API does not carry`,
+    next: 'Call it from code, or download with `ecokit call`',
+    details: { what: `${capability}.${name}` },
+  })
 }
 
 const isSequence = (value: unknown): value is AsyncIterable<unknown> =>
@@ -210,7 +217,7 @@ export const partnerRoutes = (app: OpenAPIHono, runtime: EcosystemRuntime, views
     ({ params, query, body, signal }) =>
       using(runtime, params.name, async (connection) => {
         const { capability, operation } = params
-        const effect = effectOf(connection, capability, operation)
+        const { effect } = findOperation(connection, capability, operation)
         if (effect !== 'read' && query.confirm !== effect)
           throw integrationError('invalid_input', {
             partner: params.name,

@@ -1,0 +1,131 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { csvLine } from '../src/output/csv.ts'
+import { openProgress } from '../src/output/progress.ts'
+import { table } from '../src/output/table.ts'
+import type { Paint, Terminal } from '../src/output/terminal.ts'
+import { cut, duration, size, visible, width } from '../src/output/text.ts'
+
+const paint: Paint = (_shade, text) => text
+const columns = [
+  { title: 'NAME', cell: (row: readonly [string, number]) => row[0] },
+  { title: 'COUNT', cell: (row: readonly [string, number]) => row[1], right: true },
+]
+
+test('a table is aligned, numbers at the right', () => {
+  expect(table(columns, [['a', 5], ['名前', 12_345]], { paint })).toBe('NAME  COUNT\na         5\n名前  12345\n')
+  expect(table(columns, [], { paint })).toBe('NAME  COUNT\n')
+})
+
+test('a table never is wider than the terminal, and says what it left out', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.string(), fc.integer())),
+      fc.integer({ min: 12, max: 100 }),
+      (rows, limit) => {
+        const lines = table(columns, rows, { paint, columns: limit }).trimEnd().split('\n')
+        for (const line of lines.slice(0, rows.length + 1)) expect(width(line)).toBeLessThanOrEqual(limit)
+      },
+    ),
+  )
+  const many = Array.from({ length: 9 }, (_, at) => ({ title: `COLUMN${at}`, cell: () => 'some text' }))
+  expect(table(many, [{}], { paint, columns: 30 })).toMatch(/6 more columns did not fit: COLUMN3, .*COLUMN8\n$/)
+})
+
+test('words of a partner cannot move the cursor, change colours or turn the direction', () => {
+  expect(visible('\u001b[2Jgone\u0007\u202e\nnext\tcell')).toBe('\ufffd[2Jgone\ufffd\ufffd next cell')
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      // eslint-disable-next-line no-control-regex -- the point of the test
+      expect(visible(text)).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/)
+    }),
+  )
+})
+
+test('a text is cut to the cells that it may take', () => {
+  expect(cut('abcdef', 4)).toBe('abc…')
+  expect(cut('名前名前', 5)).toBe('名前…')
+  fc.assert(
+    fc.property(fc.string(), fc.integer({ min: 1, max: 20 }), (text, limit) => {
+      expect(width(cut(visible(text), limit))).toBeLessThanOrEqual(limit)
+    }),
+  )
+})
+
+test('sizes and durations for people', () => {
+  expect([0, 999, 1000, 1_234_567, 5e15].map(size)).toEqual(['0 B', '999 B', '1.0 kB', '1.2 MB', '5000.0 TB'])
+  expect([12.4, 3400, 312_000, 7_200_000, 300_000_000].map(duration)).toEqual(['12 ms', '3.4 s', '5 min 12 s', '2 h 0 min', '3 d'])
+})
+
+const parseCsv = (line: string): string[] =>
+  [...line.slice(0, -1).matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)].map(([, quoted, bare]) =>
+    quoted === undefined ? (bare ?? '') : quoted.replaceAll('""', '"'),
+  )
+
+test('CSV keeps every text, tells an empty one from null, and writes objects as JSON', () => {
+  expect(csvLine([1n, null, '', 'a,b', 'say "hi"\n', { a: [1] }, new Date(0)])).toBe(
+    '1,,"","a,b","say ""hi""\n","{""a"":[1]}",1970-01-01T00:00:00.000Z\n',
+  )
+  fc.assert(
+    fc.property(fc.array(fc.string(), { minLength: 1 }), (texts) => {
+      expect(parseCsv(csvLine(texts))).toEqual(texts)
+    }),
+  )
+})
+
+const progress = (stream: string, status: 'running' | 'completed', read: number) =>
+  ({
+    run: 'r',
+    pipeline: 'p',
+    stream,
+    status,
+    mode: 'incremental',
+    requests: 1,
+    read,
+    written: read,
+    quarantined: 0,
+    deduplicated: 0,
+    deleted: 0,
+    bytes: 1000,
+  }) as const
+
+const recorder = (live: boolean): { terminal: Terminal; written: () => string } => {
+  let text = ''
+  const note = (part: string) => void (text += part)
+  const terminal = { out: () => Promise.resolve(), note, paint, paintNote: paint, columns: undefined, interactive: false, live }
+  return { terminal, written: () => text }
+}
+
+test('progress in a pipe is plain lines, at a state and now and then', () => {
+  const { terminal, written } = recorder(false)
+  let now = 0
+  const view = openProgress(terminal, () => now)
+  view.plan(1)
+  view.show(progress('runs', 'running', 0))
+  view.show(progress('runs', 'running', 10))
+  now = 6000
+  view.show(progress('runs', 'running', 600))
+  view.show(progress('runs', 'completed', 700))
+  view.end()
+  expect(written()).toBe(
+    [
+      'runs: incremental  0 read  0 written  1.0 kB',
+      'runs: incremental  600 read  600 written  1.0 kB  100 rows/s',
+      'runs: completed  700 read  700 written  1.0 kB  117 rows/s',
+      '',
+    ].join('\n'),
+  )
+})
+
+test('progress on a terminal is redrawn in place under a bar', () => {
+  const { terminal, written } = recorder(true)
+  const view = openProgress(terminal, () => 0)
+  view.plan(2)
+  view.show(progress('runs', 'running', 1))
+  view.show(progress('runs', 'completed', 2))
+  view.end()
+  expect(written()).toBe(
+    `\u001b[2K▸ runs: incremental  1 read  1 written  1.0 kB\n\u001b[2K${'░'.repeat(20)}  0/2 streams\n` +
+      `\u001b[2A\u001b[2K✓ runs: completed  2 read  2 written  1.0 kB\n\u001b[2K${'█'.repeat(10)}${'░'.repeat(10)}  1/2 streams\n`,
+  )
+})

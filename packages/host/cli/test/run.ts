@@ -1,0 +1,98 @@
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { main } from '../src/program.ts'
+import type { Paint } from '../src/output/terminal.ts'
+
+const bin = fileURLToPath(new URL('../src/bin.ts', import.meta.url))
+
+export interface Ended {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+export interface Started {
+  readonly child: ChildProcess
+  /** What was written so far. */
+  readonly so: { out: string; err: string }
+  readonly ended: Promise<Ended>
+}
+
+/** Starts `ecokit` as people do: a process of its own. */
+export const start = (cwd: string, args: readonly string[], env: NodeJS.ProcessEnv = {}, input = ''): Started => {
+  const child = spawn(process.execPath, [bin, ...args], {
+    cwd,
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
+  const so = { out: '', err: '' }
+  child.stdout.on('data', (part: Buffer) => (so.out += part.toString()))
+  child.stderr.on('data', (part: Buffer) => (so.err += part.toString()))
+  child.stdin.on('error', () => undefined)
+  child.stdin.end(input)
+  const ended = once(child, 'close').then(([code]): Ended => ({ code: code as number | null, ...so }))
+  return { child, so, ended }
+}
+/** Runs `ecokit` to its end. */
+export const ecokit = (cwd: string, ...args: string[]): Promise<Ended> => start(cwd, args).ended
+
+/** A folder of its own; the function removes it. */
+export const openFolder = async (): Promise<{ readonly folder: string; remove(): Promise<void> }> => {
+  const folder = await mkdtemp(join(tmpdir(), 'ecokit-cli-'))
+  return { folder, remove: () => rm(folder, { recursive: true }) }
+}
+
+/** So many rows as NDJSON. */
+export const rows = (count: number): string =>
+  Array.from(
+    { length: count },
+    (_, index) => `{"id":${index},"big":9007199254740993,"name":"row, ${index}","text":"${'x'.repeat(40)}"}\n`,
+  ).join('')
+
+/** Files as a source, a lake as a sink, and an MLflow that is not there. */
+export const writeEcosystem = async (folder: string, port = 0): Promise<void> => {
+  await writeFile(
+    join(folder, 'ecosystem.yaml'),
+    `version: 1
+partners:
+  files: { connector: local, config: { folder: files } }
+  lake: { connector: local, config: { database: lake.duckdb } }
+pipelines:
+  files-to-lake: { source: files, sink: lake }
+server: { port: ${port} }
+`,
+  )
+}
+
+/** Waits until `probe` gives something, and gives that. */
+export const until = async <T>(probe: () => Promise<T | undefined> | T | undefined): Promise<T> => {
+  for (;;) {
+    const found = await probe()
+    if (found !== undefined) return found
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+/** A command line carried out in this process: for what needs no state, because a process of its own costs a second. */
+export const inProcess = async (...args: string[]): Promise<Ended> => {
+  const so = { out: '', err: '' }
+  const paint: Paint = (_shade, text) => text
+  const code = await main(
+    args,
+    {
+      out: (text) => Promise.resolve(void (so.out += typeof text === 'string' ? text : Buffer.from(text).toString())),
+      note: (text) => void (so.err += text),
+      paint,
+      paintNote: paint,
+      columns: undefined,
+      interactive: false,
+      live: false,
+    },
+    '0.0.0',
+  )
+  return { code, ...so }
+}
