@@ -5,7 +5,8 @@ import { hostname } from 'node:os'
 const format = (hex: string): string =>
   `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20, 32)}`
 
-const ownUuidV7 = (): string => {
+/** What `newRunId` does where Node cannot. */
+export const ownUuidV7 = (): string => {
   const random = crypto.randomBytes(10)
   random[0] = ((random[0] ?? 0) & 0x0f) | 0x70
   random[2] = ((random[2] ?? 0) & 0x3f) | 0x80

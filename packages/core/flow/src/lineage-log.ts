@@ -30,12 +30,7 @@ export interface LineageLog {
 }
 
 /** Writes events to the store and to the file, one after the other, behind the sync's back. */
-export const openLineageLog = (about: {
-  readonly store: Store
-  readonly pipeline: string
-  readonly file: string | undefined
-}): LineageLog => {
-  const { store, pipeline, file } = about
+export const openLineageLog = (store: Store, file: string | undefined): LineageLog => {
   const warnings = new Set<string>()
   const attempt = async (where: string, work: () => Promise<unknown>): Promise<void> => {
     try {
@@ -52,8 +47,14 @@ export const openLineageLog = (about: {
       const body = toJson(event)
       waiting += 1
       queue = queue.then(async () => {
-        const { runId } = event.run.facets.parent.run
-        const row = { run_id: runId, pipeline, type: event.eventType, at: Date.parse(event.eventTime), body }
+        const { run, job } = event.run.facets.parent
+        const row = {
+          run_id: run.runId,
+          pipeline: job.name,
+          type: event.eventType,
+          at: Date.parse(event.eventTime),
+          body,
+        }
         await attempt('lineage events were not stored', () =>
           store.db.insertInto('lineage_events').values(row).execute(),
         )

@@ -2,7 +2,7 @@ import { integrationError, isIntegrationError, toIntegrationError, type Integrat
 import type { Store } from '@ecokit/store'
 import { isGone, newRunId } from './ids.ts'
 import { takeLease, type PipelineLease } from './lease.ts'
-import { buryRuns, ended, openLedger, type DeadRun, type Ledger, type StreamPatch } from './ledger.ts'
+import { buryRuns, ended, openLedger, type Ledger, type StreamPatch } from './ledger.ts'
 import { describeJob, type LineageEvent, type StreamJob } from './lineage.ts'
 import { openLineageLog, type LineageLog } from './lineage-log.ts'
 import { planned as plan, type PlannedStream } from './plan.ts'
@@ -147,10 +147,18 @@ const runStream = async (planned: PlannedStream, running: Running): Promise<Inte
   }
 }
 
-const reportDead = (dead: readonly DeadRun[], log: LineageLog, namespace: string, at: number): void => {
+/** Marks dead runs and tells their end to whoever follows the lineage. */
+const bury = async (
+  store: Store,
+  about: { readonly now: () => number; readonly namespace: string; readonly log: LineageLog },
+  isDead: Parameters<typeof buryRuns>[2],
+): Promise<readonly string[]> => {
+  const { now, namespace, log } = about
+  const dead = await buryRuns(store, now, isDead)
+  const end = { type: 'FAIL', at: now(), error: ended.message } as const
   for (const { id, pipeline, streams } of dead)
-    for (const stream of streams)
-      log.emit(describeJob({ run: id, pipeline, stream, namespace }, { type: 'FAIL', at, error: ended.message }))
+    for (const stream of streams) log.emit(describeJob({ run: id, pipeline, stream, namespace }, end))
+  return dead.map(({ id }) => id)
 }
 
 interface Outcome {
@@ -206,10 +214,9 @@ export const sync = async (options: SyncOptions): Promise<RunResult> => {
   let lease: PipelineLease | undefined
   try {
     lease = await takeLease(store, name, id)
-    const dead = await buryRuns(store, now, (run) => run.pipeline === name)
     const ledger = openLedger(store, id, now)
-    const log = openLineageLog({ store, pipeline: name, file: lineage?.file })
-    reportDead(dead, log, namespace, now())
+    const log = openLineageLog(store, lineage?.file)
+    await bury(store, { now, namespace, log }, (run) => run.pipeline === name)
     await ledger.open({
       pipeline: name,
       source: source.name,
@@ -242,5 +249,13 @@ export const sync = async (options: SyncOptions): Promise<RunResult> => {
 }
 
 /** Marks the runs as failed whose process is gone, for hosts that start up; gives their ids. */
-export const recoverRuns = async (store: Store, now: () => number = Date.now): Promise<readonly string[]> =>
-  (await buryRuns(store, now, ({ holder }) => isGone(holder))).map(({ id }) => id)
+export const recoverRuns = async (
+  store: Store,
+  options: Pick<SyncOptions, 'lineage' | 'namespace' | 'now'> = {},
+): Promise<readonly string[]> => {
+  const { lineage, namespace = 'default', now = Date.now } = options
+  const log = openLineageLog(store, lineage?.file)
+  const ids = await bury(store, { now, namespace, log }, ({ holder }) => isGone(holder))
+  await log.close()
+  return ids
+}

@@ -2,7 +2,7 @@ import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { integrationError } from '@ecokit/contracts'
 import { describe, expect, test } from 'vitest'
-import { runLineage, sync, type LineageEvent, type Pipeline } from '../src/index.ts'
+import { recoverRuns, runLineage, sync, type LineageEvent, type Pipeline } from '../src/index.ts'
 import { appendLine } from '../src/lineage-log.ts'
 import { faultsOf, missing } from './openlineage.ts'
 import { items, newTable, run, sinkOf, sourceOf, temporaryFolder, testStore } from './support.ts'
@@ -109,6 +109,7 @@ test('a run that was left behind is told to have failed, under the run id that i
   await store.db.updateTable('runs').set({ status: 'running' }).execute()
   await store.db.updateTable('run_streams').set({ status: 'running' }).execute()
   await store.db.deleteFrom('lineage_events').where('type', '=', 'COMPLETE').execute()
+  expect(await recoverRuns(store)).toEqual([left.id])
   await run({ pipeline, store })
   const [start, end, ...more] = await runLineage(store, left.id)
   expect([start?.eventType, end?.eventType, more]).toEqual(['START', 'FAIL', []])
