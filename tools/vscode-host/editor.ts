@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { downloadAndUnzipVSCode, resolveCliArgsFromVSCodeExecutablePath, runTests } from '@vscode/test-electron'
 import { findChromium } from './chromium.ts'
@@ -80,32 +82,37 @@ export const installInto = async (editor: Editor, vsix: string, extensionsFolder
   if (code !== 0) throw new Error(`the editor could not install ${path.basename(vsix)}`)
 }
 
+export interface EditorTests {
+  /** Of an extension that is loaded from source. */
+  readonly extensionFolder: string
+  /** Exports `run()`, which throws where a test failed. */
+  readonly testModule: string
+  /** The folder that is open. */
+  readonly workspace: string
+  /** Temporary where it is not given; so is `extensionsFolder`. */
+  readonly userDataFolder?: string
+  readonly extensionsFolder?: string
+  /** Names that begin with ECOKIT_ reach the extension host. */
+  readonly environment?: Readonly<Record<string, string>>
+}
+
 /** Runs a test module in the editor's extension host; true when its `run()` succeeded. */
-export const runInEditor = async (
-  editor: Editor,
-  tests: {
-    readonly extensionFolder: string
-    readonly testModule: string
-    readonly workspace: string
-    readonly userDataFolder: string
-    readonly extensionsFolder: string
-    readonly environment: Readonly<Record<string, string>>
-  },
-): Promise<boolean> => {
+export const runInEditor = async (editor: Editor, tests: EditorTests): Promise<boolean> => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'vscode-host-'))
+  const userData = path.resolve(tests.userDataFolder ?? path.join(folder, 'user-data'))
+  const extensions = path.resolve(tests.extensionsFolder ?? path.join(folder, 'extensions'))
   try {
     await runTests({
       vscodeExecutablePath: editor.executable,
-      extensionDevelopmentPath: tests.extensionFolder,
-      extensionTestsPath: tests.testModule,
-      launchArgs: [
-        tests.workspace,
-        `--user-data-dir=${tests.userDataFolder}`,
-        `--extensions-dir=${tests.extensionsFolder}`,
-      ],
+      extensionDevelopmentPath: path.resolve(tests.extensionFolder),
+      extensionTestsPath: path.resolve(tests.testModule),
+      launchArgs: [path.resolve(tests.workspace), `--user-data-dir=${userData}`, `--extensions-dir=${extensions}`],
       extensionTestsEnv: { ...withNode(), ...tests.environment },
     })
     return true
   } catch {
     return false
+  } finally {
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 })
   }
 }

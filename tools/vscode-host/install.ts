@@ -106,7 +106,7 @@ const withLock = async <T>(progress: (line: string) => void, work: () => Promise
 /**
  * Makes sure that code-server stands in the cache and says how to start it. The install is lean: no install scripts, then only the three addons that
  * the server cannot start without and its password hasher are compiled, against the headers that the npm package `node` brings along.
- * The first time takes about a minute, a compiler, Python and a package registry; later calls only read the stamp.
+ * The first time takes a minute or two, a compiler and Python; later calls only read the stamp.
  */
 export const installCodeServer = async (
   progress: (line: string) => void = (line) => {
@@ -125,7 +125,7 @@ export const installCodeServer = async (
     await rm(folder, { recursive: true, force: true })
     await mkdir(folder, { recursive: true })
     await writeFile(path.join(folder, 'package.json'), '{ "private": true }\n')
-    progress(`code-server ${version}: downloading (1 of 4; once, about a minute in all)`)
+    progress(`code-server ${version}: downloading (1 of 4; once, a minute or two in all)`)
     await npm(folder, environment, ['install', `code-server@${version}`, '--ignore-scripts'])
     progress('code-server: compiling its password hasher (2 of 4)')
     await npm(packageFolder, environment, ['rebuild', 'argon2'])

@@ -7,7 +7,7 @@ import { ecosystemFolders, serverUrl, storeToken } from './server.ts'
 import type { PartnerHealth } from './wire.ts'
 
 /** The console's address with the token that signs the browser in; the server answers it with a cookie and an address without the token. */
-export const consoleLink = ({ url, token }: Target): string => `${url}/?token=${encodeURIComponent(token)}`
+const consoleLink = ({ url, token }: Target): string => `${url}/?token=${encodeURIComponent(token)}`
 
 const choosePartner = async (following: Following): Promise<string | undefined> => {
   const names = following.model().partners.map(({ name }) => name)
@@ -44,15 +44,8 @@ export const registerCommands = (
 
   const check = async (names: readonly string[]): Promise<readonly PartnerHealth[]> => {
     const server = target()
-    const all = (progress: vscode.CancellationToken): Promise<PartnerHealth[]> => {
-      const cancel = new AbortController()
-      progress.onCancellationRequested(() => {
-        cancel.abort()
-      })
-      return Promise.all(names.map((name) => checkPartner(server, name, cancel.signal)))
-    }
-    const results = await vscode.window.withProgress({ location: { viewId: 'ecokit.partners' } }, (_, cancelled) =>
-      all(cancelled),
+    const results = await vscode.window.withProgress({ location: { viewId: 'ecokit.partners' } }, () =>
+      Promise.all(names.map((name) => checkPartner(server, name))),
     )
     const troubled = names.filter((_, at) => results[at]?.status !== 'healthy')
     const words = troubled.map((name) => {

@@ -51,8 +51,7 @@ export const openPartnersView = (): PartnersView => {
       rows = new Map(shown.flatMap((row) => [row, ...row.children]).map((row) => [row.id, row]))
       roots = shown.map((row) => row.id)
       view.badge = badgeOf(model)
-      if (model.connection.kind === 'connecting') view.message = `Connecting to ${model.connection.url} …`
-      else if (view.message !== undefined) Object.assign(view, { message: undefined })
+      view.message = model.connection.kind === 'connecting' ? `Connecting to ${model.connection.url} …` : ''
       changes.fire(changed)
     },
     items: (id) => childrenOf(id).map(itemOf),

@@ -57,12 +57,14 @@ export const followServer = (
   onChange: (model: Model, changed: string | undefined) => void,
 ): { readonly following: Following; readonly disposable: vscode.Disposable } => {
   let shown: Model | undefined
+  // A search of the whole workspace: made again only when an ecosystem file comes or goes.
+  let folders: Promise<readonly string[]> | undefined
   const following = follow({
     locate: async () =>
       vscode.workspace.isTrusted
         ? locate({
             serverUrl: serverUrl(),
-            folders: await ecosystemFolders(),
+            folders: await (folders ??= ecosystemFolders()),
             storedToken: (url) => secrets.get(secretKey(url)),
           })
         : { kind: 'absent' },
@@ -78,14 +80,22 @@ export const followServer = (
   const poke = (): void => {
     following.poke()
   }
-  const watchers = ['**/.ecokit/{server.json,token}', ecosystemFiles].map((glob) =>
-    vscode.workspace.createFileSystemWatcher(glob),
-  )
+  const moved = (): void => {
+    folders = undefined
+    following.poke()
+  }
+  const announcements = vscode.workspace.createFileSystemWatcher('**/.ecokit/{server.json,token}')
+  const ecosystems = vscode.workspace.createFileSystemWatcher(ecosystemFiles, false, true, false)
   const disposable = vscode.Disposable.from(
-    ...watchers,
-    ...watchers.flatMap((watcher) => [watcher.onDidCreate(poke), watcher.onDidChange(poke), watcher.onDidDelete(poke)]),
+    announcements,
+    announcements.onDidCreate(poke),
+    announcements.onDidChange(poke),
+    announcements.onDidDelete(poke),
+    ecosystems,
+    ecosystems.onDidCreate(moved),
+    ecosystems.onDidDelete(moved),
+    vscode.workspace.onDidChangeWorkspaceFolders(moved),
     vscode.workspace.onDidGrantWorkspaceTrust(poke),
-    vscode.workspace.onDidChangeWorkspaceFolders(poke),
     vscode.workspace.onDidChangeConfiguration((change) => {
       if (change.affectsConfiguration('ecokit.serverUrl')) following.restart()
     }),

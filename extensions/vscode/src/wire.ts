@@ -35,11 +35,11 @@ export type Status = z.output<typeof status>
 /** A partner's state (`since` is set) or the outcome of one check. */
 export type PartnerHealth = z.output<typeof health>
 export type Partner = z.output<typeof partner>
-export type Check = z.output<typeof check>
 
 /** What happened at the server, as far as it is shown. */
 export type ServerEvent =
-  { readonly kind: 'partner'; readonly partner: Partner } | { readonly kind: 'check'; readonly check: Check }
+  | { readonly kind: 'partner'; readonly partner: Partner }
+  | { readonly kind: 'check'; readonly check: z.output<typeof check> }
 
 export const parsePartners = (value: unknown): readonly Partner[] => z.array(partner).parse(value)
 export const parseHealth = (value: unknown): PartnerHealth => health.parse(value)

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { findChromium, installCodeServer } from '../index.ts'
 
 const requirePeers = process.env['ECOKIT_REQUIRE_PEERS'] === '1'
@@ -74,12 +74,27 @@ describe.skipIf(missing !== undefined)(title, () => {
       { timeout: 20_000, interval: 100 },
     )
 
-  test('runs the tests in an extension host and gives their exit code', { timeout: 120_000 }, async () => {
-    const good = start('pass')
-    expect(await good.ended).toBe(0)
-    expect(good.printed()).toContain(`host ${folder} pass`)
+  test('the README begins with lines that run', { timeout: 120_000 }, async () => {
+    const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
+    const code = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? ''
+    const module = new URL('../.cache/readme.ts', import.meta.url)
+    await mkdir(new URL('.', module), { recursive: true })
+    const places = { "'extension'": 'extension', "'tests.cjs'": 'tests.cjs', "'.'": '' }
+    const here = Object.entries(places).reduce(
+      (text, [word, name]) => text.replace(word, JSON.stringify(path.join(folder, name))),
+      code,
+    )
+    await writeFile(module, here)
+    const log = vi.spyOn(console, 'log').mockImplementation(() => {})
+    onTestFinished(() => log.mockRestore())
+    await import(module.href)
+    expect(log).toHaveBeenLastCalledWith('passed')
+  })
+
+  test('gives the exit code of a suite that failed, and leaves nothing behind', { timeout: 120_000 }, async () => {
     const bad = start('fail')
     expect(await bad.ended).not.toBe(0)
+    expect(bad.printed()).toContain(`host ${folder} fail`)
     expect(bad.printed()).toContain('one test failed')
     await nothingIsLeft()
   })

@@ -18,10 +18,11 @@ const mistypedJson = `{
 /** A folder to open: the ecosystem that the server runs, and beside it files with one mistake each. */
 export const writeWorkspace = async (folder: string, ecosystem: string): Promise<void> => {
   const mistyped = path.join(folder, 'mistyped')
-  await mkdir(mistyped, { recursive: true })
+  await mkdir(path.join(mistyped, 'again'), { recursive: true })
   await writeFile(path.join(folder, 'ecosystem.yaml'), ecosystem)
   await writeFile(path.join(mistyped, 'ecosystem.yaml'), mistypedYaml)
   await writeFile(path.join(mistyped, 'ecosystem.json'), mistypedJson)
+  await writeFile(path.join(mistyped, 'again', 'ecosystem.yaml'), mistypedYaml)
   await writeFile(path.join(mistyped, 'other.yaml'), mistypedYaml)
 }
 
