@@ -51,7 +51,7 @@ const openTable = (api: Http, { table, disposition, key, prune = false }: WriteO
       options?: { final?: boolean; signal?: AbortSignal | undefined },
     ) => {
       const { primaryKey = [], schema } = table
-      const columns = Object.keys((schema['properties'] ?? {}) as object)
+      const columns = Object.keys(schema['properties'] ?? {})
       const body = {
         rows,
         deleted,
