@@ -1,4 +1,5 @@
-import { mkdir, realpath } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { link, mkdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { integrationError } from '@ecokit/contracts'
@@ -86,6 +87,43 @@ const close = async (file: string, shared: Shared): Promise<void> => {
   instance.closeSync()
 }
 
+/** Makes an empty database in one step: a process that dies half-way must not leave a file that DuckDB refuses for ever. */
+const makeFile = async (duck: Duck, file: string): Promise<void> => {
+  const temporary = `${file}.${randomUUID()}.new`
+  const instance = await duck.DuckDBInstance.create(temporary, settings)
+  instance.closeSync()
+  try {
+    await link(temporary, file)
+  } catch {
+    // Another process was faster, and its file counts; or the file system has no links.
+    if (!(await exists(file))) await rename(temporary, file)
+  } finally {
+    await rm(temporary, { force: true })
+  }
+}
+const exists = (file: string): Promise<boolean> =>
+  stat(file).then(
+    () => true,
+    () => false,
+  )
+const openInstance = async (duck: Duck, file: string): Promise<DuckDBInstance> => {
+  if (!(await exists(file))) await makeFile(duck, file)
+  const instance = await duck.DuckDBInstance.create(file, settings)
+  try {
+    const connection = await instance.connect()
+    const found = await connection.runAndReadAll(
+      'SELECT path FROM duckdb_databases() WHERE database_name = current_database()',
+    )
+    connection.closeSync()
+    // A CSV or Parquet file becomes a view in memory, into which nothing could be kept.
+    if (found.getRows()[0]?.[0] === null) throw new Error('it is not a database: DuckDB opens it as data')
+    return instance
+  } catch (thrown) {
+    instance.closeSync()
+    throw thrown
+  }
+}
+
 /** Closes at once what nobody in this process uses any more: a database file, or the lock files in a folder. */
 export const closeIdle = async (place: string): Promise<void> => {
   const real = await realFile(place).catch(() => place)
@@ -107,7 +145,7 @@ export const openDatabase = async (file: string, waiting: Waiting): Promise<Data
   let locked = ''
   const shared = await waitFor(async () => {
     const found: Shared = databases.get(real) ?? {
-      instance: duck.DuckDBInstance.create(real, settings),
+      instance: openInstance(duck, real),
       references: 0,
       idle: undefined,
       broken: false,

@@ -1,21 +1,35 @@
 import type { JsonSchema } from '@ecokit/contracts'
-import type { DuckDBType, DuckDBValue } from '@duckdb/node-api'
+import type {
+  DuckDBType,
+  DuckDBValue,
+  DuckDBArrayValue,
+  DuckDBBlobValue,
+  DuckDBDateValue,
+  DuckDBListValue,
+  DuckDBMapValue,
+  DuckDBStructValue,
+  DuckDBTimestampMillisecondsValue,
+  DuckDBTimestampNanosecondsValue,
+  DuckDBTimestampSecondsValue,
+  DuckDBTimestampTZValue,
+  DuckDBTimestampValue,
+  DuckDBUnionValue,
+} from '@duckdb/node-api'
 import { readJson } from './json.ts'
 import { formatDate, formatTime } from './time.ts'
 import { dateInfinity, timeInfinity } from './values.ts'
 import type { Duck } from './database.ts'
 
 type Decode = (value: NonNullable<DuckDBValue>) => unknown
-type Value = Record<string, never>
 
 const integer = (value: bigint): number | bigint => {
   const near = Number(value)
   return Number.isSafeInteger(near) ? near : value
 }
 const time =
-  (digits: 0 | 3 | 6 | 9, zone: '' | 'Z', field: string): Decode =>
+  (digits: 0 | 3 | 6 | 9, zone: '' | 'Z', countOf: (value: never) => bigint): Decode =>
   (value) => {
-    const count = (value as unknown as Value)[field] as unknown as bigint
+    const count = countOf(value as never)
     return count === timeInfinity ? 'infinity' : count === -timeInfinity ? '-infinity' : formatTime(count, digits, zone)
   }
 
@@ -108,32 +122,32 @@ const someDecoder = (duck: Duck, type: DuckDBType, schema: unknown): Decode => {
       return type.alias === 'JSON' ? (value) => readJson(value as string, schema) : (value) => value
     case id.DATE:
       return (value) => {
-        const { days } = value as unknown as { readonly days: number }
+        const { days } = value as DuckDBDateValue
         return days === dateInfinity ? 'infinity' : days === -dateInfinity ? '-infinity' : formatDate(days)
       }
     case id.TIMESTAMP_TZ:
-      return time(6, 'Z', 'micros')
+      return time(6, 'Z', ({ micros }: DuckDBTimestampTZValue) => micros)
     case id.TIMESTAMP:
-      return time(6, '', 'micros')
+      return time(6, '', ({ micros }: DuckDBTimestampValue) => micros)
     case id.TIMESTAMP_S:
-      return time(0, '', 'seconds')
+      return time(0, '', ({ seconds }: DuckDBTimestampSecondsValue) => seconds)
     case id.TIMESTAMP_MS:
-      return time(3, '', 'milliseconds')
+      return time(3, '', ({ millis }: DuckDBTimestampMillisecondsValue) => millis)
     case id.TIMESTAMP_NS:
-      return time(9, '', 'nanoseconds')
+      return time(9, '', ({ nanos }: DuckDBTimestampNanosecondsValue) => nanos)
     case id.BLOB:
-      return (value) => Buffer.from((value as unknown as { readonly bytes: Uint8Array }).bytes).toString('base64')
+      return (value) => Buffer.from((value as Pick<DuckDBBlobValue, 'bytes'>).bytes).toString('base64')
     case id.LIST:
     case id.ARRAY: {
       const item = decoder(duck, type.valueType)
-      return (value) => (value as unknown as { readonly items: readonly DuckDBValue[] }).items.map(item)
+      return (value) => (value as DuckDBListValue | DuckDBArrayValue).items.map(item)
     }
     case id.STRUCT: {
       const fields = type.entryNames.map(
         (name, index) => [name, decoder(duck, type.entryTypes[index] ?? duck.ANY)] as const,
       )
       return (value) => {
-        const { entries } = value as unknown as { readonly entries: Readonly<Record<string, DuckDBValue>> }
+        const { entries } = value as DuckDBStructValue
         return Object.fromEntries(fields.map(([name, field]) => [name, field(entries[name] ?? null)]))
       }
     }
@@ -141,9 +155,7 @@ const someDecoder = (duck: Duck, type: DuckDBType, schema: unknown): Decode => {
       const [key, field] = [decoder(duck, type.keyType), decoder(duck, type.valueType)]
       const named = type.keyType.typeId === id.VARCHAR
       return (value) => {
-        const { entries } = value as unknown as {
-          readonly entries: readonly { key: DuckDBValue; value: DuckDBValue }[]
-        }
+        const { entries } = value as DuckDBMapValue
         return named
           ? Object.fromEntries(entries.map((entry) => [key(entry.key) as string, field(entry.value)]))
           : entries.map((entry) => ({ key: key(entry.key), value: field(entry.value) }))
@@ -151,7 +163,7 @@ const someDecoder = (duck: Duck, type: DuckDBType, schema: unknown): Decode => {
     }
     case id.UNION:
       return (value) => {
-        const { tag, value: inner } = value as unknown as { readonly tag: string; readonly value: DuckDBValue }
+        const { tag, value: inner } = value as DuckDBUnionValue
         return { [tag]: decoder(duck, type.memberTypes[type.memberTags.indexOf(tag)] ?? duck.ANY)(inner) }
       }
     default:

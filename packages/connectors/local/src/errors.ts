@@ -60,7 +60,11 @@ export const databaseError = (
       next: 'Choose another path',
       details: { field: 'config' },
     })
-  if (/not a valid DuckDB database file|newer version of DuckDB|Trying to read a database file/i.test(text))
+  if (
+    /not a valid DuckDB database file|newer version of DuckDB|opens it as data|Extension .* not found|Trying to read a database file/i.test(
+      text,
+    )
+  )
     return integrationError('invalid_config', {
       partner,
       what,

@@ -1,4 +1,5 @@
 // A process of its own that the tests kill: `node child.ts <what> <sink> <place>`. It goes on from where the sink says that it stopped.
+import { randomBytes } from 'node:crypto'
 import { connect, local } from '../src/index.ts'
 import { errorOf, pageRecords, pagesOfPass, table, writing } from './pages.ts'
 
@@ -36,6 +37,19 @@ const overwrite = async (prune: boolean) => {
     await writer[Symbol.asyncDispose]()
   }
 }
+/** Larger and larger pages, which no compression makes smaller, until something fails. */
+const fill = async () => {
+  const writer = await write({ ...writing, table, disposition: 'append' })
+  say('ready')
+  for (let page = 1; ; page += 1) {
+    const records = pageRecords(page, 'append').map((record) => ({
+      ...record,
+      text: randomBytes(page * 1000).toString('base64'),
+    }))
+    await writer.write({ encoding: 'records', records })
+    await writer.commit({ page })
+  }
+}
 const hold = async () => {
   const writer = await write({ ...writing, table, disposition: 'append' })
   say('ready')
@@ -47,6 +61,7 @@ const hold = async () => {
 
 try {
   if (what === 'append' || what === 'merge') await append(what)
+  else if (what === 'fill') await fill()
   else if (what === 'hold') await hold()
   else await overwrite(what === 'prune')
 } catch (thrown) {

@@ -1,18 +1,15 @@
-import { spawn } from 'node:child_process'
-import type { ChildProcessWithoutNullStreams } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import type { AnyRecord } from '@ecokit/contracts'
 import { connect, local } from '../src/index.ts'
+import { linesOf, startChild } from './children.ts'
 import { pageRecords, pagesOfPass, rowsOfPage, table, writing } from './pages.ts'
 import { openWriter, readAll, sinks, temporaryFolder } from './support.ts'
 import type { AnyConnection } from '../src/index.ts'
 
-const script = fileURLToPath(new URL('child.ts', import.meta.url))
 const kills = 20
 
 /** Numbers that are the same in every run (mulberry32). */
@@ -23,27 +20,11 @@ const seeded = (seed: number) => () => {
   return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
 }
 
-const start = (args: readonly string[]): ChildProcessWithoutNullStreams => {
-  const child = spawn(process.execPath, [script, ...args])
-  onTestFinished(() => void child.kill('SIGKILL'))
-  return child
-}
-const firstLine = (child: ChildProcessWithoutNullStreams): Promise<string> =>
-  new Promise((resolve, reject) => {
-    let text = ''
-    let wrong = ''
-    child.stderr.on('data', (data: Buffer) => (wrong += data.toString()))
-    child.stdout.on('data', (data: Buffer) => {
-      text += data.toString()
-      if (text.includes('\n')) resolve(text.slice(0, text.indexOf('\n')))
-    })
-    child.once('exit', () => reject(new Error(`the child ended without a word: ${wrong}`)))
-  })
 /** Lets the child work for a while of real time, then kills it without warning. */
 const killWhileWriting = async (args: readonly string[], milliseconds: number): Promise<void> => {
-  const child = start(args)
+  const child = startChild(args)
   const ended = once(child, 'exit')
-  expect(await firstLine(child)).toBe('ready')
+  expect(await linesOf(child)()).toBe('ready')
   await sleep(milliseconds)
   child.kill('SIGKILL')
   expect((await ended)[1]).toBe('SIGKILL')

@@ -1,3 +1,4 @@
+import { DuckDBInstance } from '@duckdb/node-api'
 import { expect, test } from 'vitest'
 import { discoverAll, open, openLake, openWriter, put, readAll, records, table, writing } from './support.ts'
 
@@ -116,4 +117,162 @@ test('prune: at the end of a complete pass the rows that it did not bring are go
     { id: 'a', value: 2 },
     { id: 'b', value: 2 },
   ])
+})
+
+test('keys are compared null-safe and NaN equals NaN', async () => {
+  const { connection } = await openLake()
+  const numbers = table({ a: { type: 'number' }, b: { type: 'string' }, value: { type: 'integer' } }, ['a', 'b'])
+  const merge = writing(numbers, { disposition: 'merge' })
+  const rows = (value: number) => [
+    { a: NaN, b: 'x', value },
+    { a: null, b: null, value },
+    { a: 0, b: null, value },
+    { a: Infinity, b: '', value },
+  ]
+  await put(connection, merge, rows(1))
+  await put(connection, merge, [...rows(2), ...rows(3)])
+  expect(await readAll(connection)).toEqual(rows(3))
+  const writer = await openWriter(connection, merge)
+  await writer.write({
+    ...records(),
+    deleted: [
+      { a: NaN, b: 'x' },
+      { a: null, b: null },
+    ],
+  })
+  await writer.commit(undefined)
+  expect(await readAll(connection)).toEqual(rows(3).slice(2))
+})
+
+test('deletes take what came before them and spare what comes after, in every disposition', async () => {
+  const { connection } = await openLake()
+  for (const disposition of ['append', 'overwrite', 'merge'] as const) {
+    const described = { ...runs, name: disposition }
+    const writer = await openWriter(connection, writing(described, { disposition }))
+    await writer.write(records({ id: 'a', value: 1 }, { id: 'b', value: 1 }))
+    await writer.commit({ page: 1 })
+    await writer.write(records({ id: 'c', value: 1 }))
+    await writer.write({ ...records({ id: 'd', value: 1 }), deleted: [{ id: 'a' }, { id: 'c' }, { id: 'nobody' }] })
+    await writer.write(records({ id: 'a', value: 2 }))
+    await writer.commit({ page: 2 }, { final: true })
+    expect(
+      (await readAll(connection, disposition)).map(({ id, value }) => `${String(id)}${String(value)}`).toSorted(),
+    ).toEqual(['a2', 'b1', 'd1'])
+  }
+  const writer = await openWriter(connection, writing(table({ id: {} }, undefined, 'keyless')))
+  await expect(writer.write({ ...records(), deleted: [{ id: 1 }] })).rejects.toMatchObject({ code: 'unsupported' })
+})
+
+test('a new column is added, a changed type is refused before anything is read, overwrite changes it', async () => {
+  const { connection } = await openLake()
+  await put(connection, writing(runs), [{ id: 'a', value: 1 }])
+  const more = table({ id: { type: 'string' }, tags: { type: 'object', additionalProperties: { type: 'string' } } }, [
+    'id',
+  ])
+  await put(connection, writing(more, { disposition: 'merge' }), [{ id: 'b', tags: { x: 'y' } }])
+  expect(await readAll(connection)).toEqual([
+    { id: 'a', value: 1, tags: null },
+    { id: 'b', value: null, tags: { x: 'y' } },
+  ])
+  const changed = table({ id: { type: 'integer' } }, ['id'])
+  for (const disposition of ['append', 'merge'] as const)
+    await expect(openWriter(connection, writing(changed, { disposition }))).rejects.toMatchObject({
+      code: 'invalid_data',
+      details: { stream: 't', field: 'id' },
+      message: expect.stringContaining('table t: column id holds VARCHAR, and the stream brings BIGINT') as string,
+    })
+  await put(connection, writing(changed, { disposition: 'overwrite' }), [{ id: 1 }])
+  expect(await readAll(connection)).toEqual([{ id: 1 }])
+})
+
+for (const pass of [{ disposition: 'overwrite' }, { disposition: 'merge', prune: true }] as const)
+  test(`an unfinished pass (${pass.disposition}) starts anew when it is not asked, when another wrote, or when its columns changed`, async () => {
+    const { connection } = await openLake()
+    const broken = async () => {
+      const writer = await openWriter(connection, writing(runs, pass))
+      await writer.write(records({ id: 'lost', value: 1 }))
+      await writer.commit({ page: 1 })
+      await writer[Symbol.asyncDispose]()
+    }
+    await broken()
+    // Not asked where it stopped.
+    await put(connection, writing(runs, pass), [{ id: 'a', value: 1 }])
+    expect(await readAll(connection)).toEqual([{ id: 'a', value: 1 }])
+    // Another flow wrote into the table.
+    await broken()
+    await put(connection, writing(runs, { disposition: 'merge', key: 'other/t' }), [{ id: 'b', value: 1 }])
+    const second = await openWriter(connection, writing(runs, pass))
+    expect(await second.resumesFrom()).toBeUndefined()
+    await second[Symbol.asyncDispose]()
+    // Another flow's pass is not this one's.
+    await broken()
+    const other = await openWriter(connection, writing(runs, { ...pass, key: 'other/t' }))
+    expect(await other.resumesFrom()).toBeUndefined()
+    await other[Symbol.asyncDispose]()
+    // Other columns.
+    const wider = table(
+      { id: { type: 'string' }, more: { type: 'string' } },
+      pass.disposition === 'overwrite' ? ['id'] : ['id', 'more'],
+    )
+    const third = await openWriter(connection, writing(wider, pass))
+    expect(await third.resumesFrom()).toBeUndefined()
+    await third.write(records({ id: 'z', more: 'x' }))
+    await third.commit({ page: 1 }, { final: true })
+    await third[Symbol.asyncDispose]()
+    expect((await readAll(connection)).map(({ id }) => id)).toEqual(['z'])
+  })
+
+test('checkpoints belong to a flow and a table, and a pass leaves the last one alone until it ends', async () => {
+  const { connection } = await openLake()
+  const merge = writing(runs, { disposition: 'merge' })
+  const at = async (options = merge) => {
+    const writer = await openWriter(connection, options)
+    const checkpoint = await writer.resumesFrom()
+    await writer[Symbol.asyncDispose]()
+    return checkpoint
+  }
+  const commit = async (options: typeof merge, checkpoint: Record<string, unknown> | undefined, final = false) => {
+    const writer = await openWriter(connection, options)
+    await writer.commit(checkpoint, { final })
+    await writer[Symbol.asyncDispose]()
+  }
+  expect(await at()).toBeUndefined()
+  await commit(merge, { cursor: 2n ** 60n, text: "it's" })
+  expect(await at()).toEqual({ cursor: 2n ** 60n, text: "it's" })
+  expect(await at({ ...merge, key: 'other/t' })).toBeUndefined()
+  expect(await at({ ...merge, table: { ...runs, name: 'u' } })).toBeUndefined()
+  const prune = { ...merge, prune: true }
+  await commit(prune, { page: 1 })
+  expect(await at()).toEqual({ cursor: 2n ** 60n, text: "it's" })
+  expect(await at(prune)).toEqual({ page: 1 })
+  await commit(merge, undefined)
+  expect(await at()).toEqual({ cursor: 2n ** 60n, text: "it's" })
+  await commit(prune, { page: 2 }, true)
+  expect(await at()).toEqual({ page: 2 })
+  expect(await at(prune)).toBeUndefined()
+})
+
+test('what a table of somebody else refuses is refused, and its writer ends', async () => {
+  const { connection, database } = await openLake()
+  await connection.check()
+  await connection.close()
+  const instance = await DuckDBInstance.create(database)
+  const theirs = await instance.connect()
+  await theirs.run('CREATE TABLE t (id VARCHAR, value DOUBLE CHECK (value > 0)); CREATE VIEW seen AS FROM t')
+  theirs.closeSync()
+  instance.closeSync()
+  const again = open({ database })
+  const writer = await openWriter(again, writing(runs))
+  await writer.write(records({ id: 'a', value: -1 }))
+  await expect(writer.commit({ page: 1 })).rejects.toMatchObject({
+    code: 'rejected',
+    message: expect.stringContaining('CHECK') as string,
+  })
+  await expect(writer.commit({ page: 1 })).rejects.toMatchObject({ code: 'rejected' })
+  await writer[Symbol.asyncDispose]()
+  expect(await readAll(again)).toEqual([])
+  expect(await (await openWriter(again, writing(runs))).resumesFrom()).toBeUndefined()
+  await expect(put(again, writing({ ...runs, name: 'seen' }), [{ id: 'a', value: 1 }])).rejects.toMatchObject({
+    code: 'rejected',
+  })
 })

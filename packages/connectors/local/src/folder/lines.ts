@@ -17,21 +17,20 @@ interface Source {
   readonly partner: string
   readonly table: string
 }
-const faultAt = ({ file, partner, table }: Source, line: number, column: number, what: string) =>
+const faultAt = ({ file, partner, table }: Source, place: string, what: string) =>
   integrationError('invalid_data', {
     partner,
-    what: `${file}:${line}:${column}: ${what}`,
+    what: `${file}:${place}: ${what}`,
     next: 'Mend the file',
-    details: { stream: table, field: `${file}:${line}:${column}` },
+    details: { stream: table, field: `${file}:${place}` },
   })
 
 /** Where UTF-8 breaks: the first replacement character that a lenient decoder puts where the bytes do not have it. */
 const brokenColumn = (bytes: Uint8Array): number => {
   const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes)
-  const written = Buffer.from('\ufffd')
   for (let index = text.indexOf('\ufffd'); index !== -1; index = text.indexOf('\ufffd', index + 1)) {
     const at = Buffer.byteLength(text.slice(0, index))
-    if (written.compare(bytes, at, at + written.length) !== 0) return index + 1
+    if (bytes[at] !== 0xef || bytes[at + 1] !== 0xbf || bytes[at + 2] !== 0xbd) return index + 1
   }
   return 1
 }
@@ -49,7 +48,7 @@ const pieces = async function* (source: Source): AsyncIterable<{ readonly text: 
         const end = bytes.indexOf(10, start)
         const stop = end === -1 ? bytes.length : end
         const part = bytes.subarray(start, stop)
-        if (!isUtf8(part)) throw faultAt(source, line, brokenColumn(part), 'not UTF-8')
+        if (!isUtf8(part)) throw faultAt(source, `${line}:${brokenColumn(part)}`, 'not UTF-8')
         start = stop + 1
       }
     }
@@ -90,12 +89,11 @@ const ndjsonRecords = async function* (source: Source, kept: readonly Column[] |
       let value: unknown
       try {
         value = parseJson(text)
-      } catch (thrown) {
-        const column = thrown instanceof Error ? /position (\d+)/.exec(thrown.message)?.[1] : undefined
-        throw faultAt(source, number, Number(column ?? 0) + 1, 'not JSON')
+      } catch {
+        throw faultAt(source, String(number), 'not JSON')
       }
       if (typeof value !== 'object' || value === null || Array.isArray(value))
-        throw faultAt(source, number, 1, 'not a JSON object')
+        throw faultAt(source, String(number), 'not a JSON object')
       const record = value as AnyRecord
       yield loads === undefined
         ? record
@@ -106,7 +104,7 @@ const ndjsonRecords = async function* (source: Source, kept: readonly Column[] |
               } catch (thrown) {
                 throw refusal(thrown) === undefined
                   ? thrown
-                  : faultAt(source, number, 1, `${name}: ${refusal(thrown) ?? ''}`)
+                  : faultAt(source, String(number), `${name}: ${refusal(thrown) ?? ''}`)
               }
             }),
           )
@@ -120,15 +118,15 @@ const csvRecords = async function* (source: Source): AsyncIterable<CsvRecord> {
     for await (const { text } of pieces(source)) yield* reader.push(text)
     yield* reader.end()
   } catch (thrown) {
-    if (isCsvFault(thrown)) throw faultAt(source, thrown.line, thrown.column, thrown.fault)
+    if (isCsvFault(thrown)) throw faultAt(source, `${thrown.line}:${thrown.column}`, thrown.fault)
     throw thrown
   }
 }
 const headerNames = (source: Source, record: CsvRecord | undefined): readonly string[] => {
-  if (record === undefined) throw faultAt(source, 1, 1, 'there is no header line')
+  if (record === undefined) throw faultAt(source, '1:1', 'there is no header line')
   const names = record.cells.map((cell, index) => cell ?? fail(`column ${index + 1} has no name`))
   function fail(what: string): never {
-    throw faultAt(source, 1, 1, what)
+    throw faultAt(source, '1:1', what)
   }
   if (new Set(names).size !== names.length) fail('two columns have the same name')
   return names
@@ -148,7 +146,7 @@ const csvObjects = async function* (source: Source, kept: readonly Column[] | un
       } catch (thrown) {
         throw refusal(thrown) === undefined
           ? thrown
-          : faultAt(source, record.line, 1, `${name}: ${refusal(thrown) ?? ''}`)
+          : faultAt(source, String(record.line), `${name}: ${refusal(thrown) ?? ''}`)
       }
     })
     const missing = (kept ?? []).filter(({ name }) => !names?.includes(name)).map(({ name }) => [name, null] as const)

@@ -94,7 +94,14 @@ export const discoverTables = (file: string, partner: string, options: CallOptio
     const kept = await keptTables(connection)
     for (const [name, { schema, table }] of await listTables(connection)) {
       stopIfAborted(options.signal, partner)
-      const result = await connection.run(`SELECT * FROM ${identifier(schema)}.${identifier(table)} LIMIT 0`)
+      const result = await connection
+        .run(`SELECT * FROM ${identifier(schema)}.${identifier(table)} LIMIT 0`)
+        .catch((thrown: unknown) => {
+          // A view whose tables are gone; whoever reads it is told so.
+          if (thrown instanceof Error && /^(?:Catalog|Binder) Error/.test(thrown.message)) return undefined
+          throw thrown
+        })
+      if (result === undefined) continue
       yield describeResult(duck, name, result, kept.get(name.toLowerCase()))
     }
   })

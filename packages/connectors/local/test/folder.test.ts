@@ -1,0 +1,203 @@
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import type { AnyRecord } from '@ecokit/contracts'
+import { writeFolder } from '../src/folder/write.ts'
+import {
+  discoverAll,
+  open,
+  openBoth,
+  openWriter,
+  put,
+  readAll,
+  records,
+  table,
+  temporaryFolder,
+  writing,
+} from './support.ts'
+
+const runs = table({ id: { type: 'string' }, value: { type: 'number' } }, ['id'])
+const formats = ['parquet', 'csv', 'ndjson'] as const
+const parts = async (folder: string, name = 't') =>
+  (await readdir(path.join(folder, name))).filter((file) => file.startsWith('part-'))
+
+for (const format of formats) {
+  test(`${format}: nothing is visible before the commit, nor after a dispose without one`, async () => {
+    const { connection, folder } = await openBoth()
+    const writer = await openWriter(connection, writing(runs), format)
+    await writer.write(records({ id: 'a', value: 1 }))
+    expect(await discoverAll(connection)).toEqual([])
+    await writer.commit({ page: 1 })
+    await writer.write(records({ id: 'b', value: 2 }))
+    expect(await readAll(connection)).toEqual([{ id: 'a', value: 1 }])
+    await writer[Symbol.asyncDispose]()
+    expect(await readAll(connection)).toEqual([{ id: 'a', value: 1 }])
+    expect(await parts(folder)).toHaveLength(1)
+    expect(await readdir(path.join(folder, 't', '_staged'))).toEqual([])
+    const next = await openWriter(connection, writing(runs), format)
+    expect(await next.resumesFrom()).toEqual({ page: 1 })
+  })
+
+  test(`${format}: overwrite goes on after a break, and readers see the old rows until it is complete`, async () => {
+    const { connection, folder } = await openBoth()
+    await put(connection, writing(runs), [{ id: 'old', value: 0 }], format)
+    const overwrite = writing(runs, { disposition: 'overwrite' })
+    const writer = await openWriter(connection, overwrite, format)
+    expect(await writer.resumesFrom()).toBeUndefined()
+    await writer.write(records({ id: 'a', value: 1 }))
+    await writer.commit({ page: 1 })
+    await writer.write(records({ id: 'lost', value: 1 }))
+    await writer[Symbol.asyncDispose]()
+    expect(await readAll(connection)).toEqual([{ id: 'old', value: 0 }])
+    expect(await parts(folder)).toHaveLength(1)
+    const resumed = await openWriter(connection, overwrite, format)
+    expect(await resumed.resumesFrom()).toEqual({ page: 1 })
+    await resumed.write(records({ id: 'b', value: 1 }))
+    await resumed.commit({ page: 2 }, { final: true })
+    expect(await readAll(connection)).toEqual([
+      { id: 'a', value: 1 },
+      { id: 'b', value: 1 },
+    ])
+    expect(await parts(folder)).toHaveLength(2)
+    await resumed[Symbol.asyncDispose]()
+    expect(await (await openWriter(connection, overwrite, format)).resumesFrom()).toBeUndefined()
+  })
+
+  test(`${format}: an overwrite that is not asked where it stopped starts anew`, async () => {
+    const { connection } = await openBoth()
+    const overwrite = writing(runs, { disposition: 'overwrite' })
+    const writer = await openWriter(connection, overwrite, format)
+    await writer.write(records({ id: 'first', value: 1 }))
+    await writer.commit({ page: 1 })
+    await writer[Symbol.asyncDispose]()
+    await put(connection, overwrite, [{ id: 'second', value: 1 }], format)
+    expect(await readAll(connection)).toEqual([{ id: 'second', value: 1 }])
+  })
+
+  test(`${format}: parts are closed at their size and read in order`, async () => {
+    const folder = await temporaryFolder()
+    const writer = await writeFolder({ folder, format, partner: 'lake', partBytes: 10_000 }, writing(runs))
+    onTestFinished(() => writer[Symbol.asyncDispose]())
+    const rows = Array.from({ length: 3000 }, (_, value): AnyRecord => ({ id: `number ${value}`, value }))
+    for (let start = 0; start < rows.length; start += 500)
+      await writer.write(records(...rows.slice(start, start + 500)))
+    await writer.commit({ page: 1 })
+    await writer[Symbol.asyncDispose]()
+    expect((await parts(folder)).length).toBeGreaterThan(2)
+    expect(await readAll(open({ folder }))).toEqual(rows)
+  })
+
+  test(`${format}: a new column is added, a changed type is refused, overwrite changes it`, async () => {
+    const { connection } = await openBoth()
+    await put(connection, writing(runs), [{ id: 'a', value: 1 }], format)
+    const more = table({ id: { type: 'string' }, tags: { type: 'object', additionalProperties: { type: 'string' } } })
+    await put(connection, writing(more), [{ id: 'b', tags: { x: 'y' } }], format)
+    expect(await readAll(connection)).toEqual([
+      { id: 'a', tags: null, value: 1 },
+      { id: 'b', tags: { x: 'y' }, value: null },
+    ])
+    expect(await readAll(connection, 't', ['tags'])).toEqual([{ tags: null }, { tags: { x: 'y' } }])
+    const changed = table({ id: { type: 'integer' } })
+    await expect(openWriter(connection, writing(changed), format)).rejects.toMatchObject({
+      code: 'invalid_data',
+      details: { stream: 't', field: 'id' },
+      message: expect.stringContaining('table t: column id holds VARCHAR, and the stream brings BIGINT') as string,
+    })
+    await put(connection, writing(changed, { disposition: 'overwrite' }), [{ id: 1 }], format)
+    expect(await readAll(connection)).toEqual([{ id: 1 }])
+  })
+
+  test(`${format}: a table without rows has its columns`, async () => {
+    const { connection } = await openBoth()
+    await put(connection, writing(runs), [], format)
+    expect(await readAll(connection)).toEqual([])
+    expect((await discoverAll(connection)).map(({ name }) => name)).toEqual(['t'])
+  })
+}
+
+test('a name never leaves the folder', async () => {
+  const { connection, folder } = await openBoth()
+  const names = ['../out', '/etc/passwd', '.hidden', 'a b*?[c]', 'Ä', "it's", '_manifest.json', 'CON', 'x'.repeat(60)]
+  for (const format of formats)
+    for (const name of names) {
+      const named = `${name}${format}`
+      await put(connection, writing({ ...runs, name: named }), [{ id: named, value: 1 }], format)
+      expect(await readAll(connection, named)).toEqual([{ id: named, value: 1 }])
+    }
+  expect((await discoverAll(connection)).map(({ name }) => name).toSorted()).toEqual(
+    names.flatMap((name) => formats.map((format) => name + format)).toSorted(),
+  )
+  expect((await readdir(path.dirname(folder))).toSorted()).toEqual(['files', 'lake.duckdb'])
+})
+
+test('a folder whose own name looks like a pattern is read as it is', async () => {
+  const folder = path.join(await temporaryFolder(), 'a[b]*?')
+  const connection = open({ folder })
+  await put(connection, writing(runs), [{ id: 'a', value: 1 }], 'parquet')
+  expect(await readAll(connection)).toEqual([{ id: 'a', value: 1 }])
+})
+
+test('files of others, another format and another table are not written into', async () => {
+  const { connection, folder } = await openBoth()
+  await mkdir(path.join(folder, 't'), { recursive: true })
+  await writeFile(path.join(folder, 't', 'mine.csv'), 'id\n1\n')
+  await expect(openWriter(connection, writing(runs), 'csv')).rejects.toMatchObject({
+    code: 'conflict',
+    message: expect.stringContaining('mine.csv') as string,
+  })
+  await put(connection, writing({ ...runs, name: 'u' }), [], 'csv')
+  await expect(openWriter(connection, writing({ ...runs, name: 'u' }), 'ndjson')).rejects.toMatchObject({
+    code: 'conflict',
+    message: expect.stringContaining('as csv') as string,
+  })
+})
+
+test('merge, prune and deletes are refused by files', async () => {
+  const { connection } = await openBoth()
+  await expect(openWriter(connection, writing(runs, { disposition: 'merge' }), 'csv')).rejects.toMatchObject({
+    code: 'unsupported',
+  })
+  const writer = await openWriter(connection, writing(runs), 'csv')
+  await expect(writer.write({ ...records(), deleted: [{ id: 'a' }] })).rejects.toMatchObject({ code: 'unsupported' })
+})
+
+test('a second writer of the same table waits for the first', async () => {
+  const { connection } = await openBoth()
+  const first = await openWriter(connection, writing(runs), 'ndjson')
+  const second = put(connection, writing(runs), [{ id: 'b', value: 2 }], 'ndjson')
+  await first.write(records({ id: 'a', value: 1 }))
+  await first.commit({ page: 1 })
+  await first[Symbol.asyncDispose]()
+  await second
+  expect(await readAll(connection)).toEqual([
+    { id: 'a', value: 1 },
+    { id: 'b', value: 2 },
+  ])
+})
+
+test('a manifest that somebody broke is an error that names it', async () => {
+  const { connection, folder } = await openBoth()
+  await put(connection, writing(runs), [], 'csv')
+  const file = path.join(folder, 't', '_manifest.json')
+  const text = await readFile(file, 'utf8')
+  for (const broken of [text.slice(0, 20), '{}', text.replace('"next"', '"what"')]) {
+    await writeFile(file, broken)
+    await expect(readAll(connection)).rejects.toMatchObject({
+      code: 'invalid_data',
+      message: expect.stringContaining(file) as string,
+    })
+  }
+})
+
+test('a part that its manifest lists is found before it was moved out of the staging folder', async () => {
+  const { connection, folder } = await openBoth()
+  await put(connection, writing(runs), [{ id: 'a', value: 1 }], 'csv')
+  const directory = path.join(folder, 't')
+  const [part = ''] = await parts(folder)
+  await mkdir(path.join(directory, '_staged'), { recursive: true })
+  await writeFile(path.join(directory, '_staged', part), await readFile(path.join(directory, part)))
+  await rm(path.join(directory, part))
+  expect(await readAll(connection)).toEqual([{ id: 'a', value: 1 }])
+  await put(connection, writing(runs), [{ id: 'b', value: 1 }], 'csv')
+  expect(await parts(folder)).toHaveLength(2)
+})
