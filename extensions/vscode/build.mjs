@@ -35,9 +35,15 @@ const tests = {
 }
 
 const writeSchema = async () => {
-  const [{ ecosystemSchema }, { connectors }] = await Promise.all([import('@ecokit/registry/file'), import('./src/validation.ts')])
+  const [{ ecosystemSchema }, { connectors }] = await Promise.all([
+    import('@ecokit/registry/file'),
+    import('./src/validation.ts'),
+  ])
   await mkdir(outputs, { recursive: true })
-  await writeFile(path.join(outputs, 'ecosystem.schema.json'), `${JSON.stringify(ecosystemSchema(connectors), undefined, 2)}\n`)
+  await writeFile(
+    path.join(outputs, 'ecosystem.schema.json'),
+    `${JSON.stringify(ecosystemSchema(connectors), undefined, 2)}\n`,
+  )
 }
 
 if (process.argv.includes('--watch')) {

@@ -60,20 +60,20 @@ export interface Workbench {
   close(): Promise<void>
 }
 
+/** Sends a signal to a detached child and everything that it started; false when all of it is gone. */
+const signalGroup = ({ pid }: ChildProcess, signal: NodeJS.Signals | 0): boolean => {
+  try {
+    return pid !== undefined && process.kill(-pid, signal)
+  } catch {
+    return false
+  }
+}
+
 /** Ends a detached child and everything that it started; SIGKILL for what has not gone after five seconds. */
 const endGroup = async (child: ChildProcess): Promise<void> => {
-  const group = child.pid
-  if (group === undefined) return
-  const signal = (name: NodeJS.Signals | 0): boolean => {
-    try {
-      return process.kill(-group, name)
-    } catch {
-      return false
-    }
-  }
-  signal('SIGTERM')
-  for (let waited = 0; signal(0) && waited < 5000; waited += 50) await wait(50)
-  signal('SIGKILL')
+  signalGroup(child, 'SIGTERM')
+  for (let waited = 0; signalGroup(child, 0) && waited < 5000; waited += 50) await wait(50)
+  signalGroup(child, 'SIGKILL')
 }
 
 const writeUserData = async (folder: string, settings: WorkbenchOptions['settings']): Promise<void> => {
@@ -126,6 +126,12 @@ const startServer = async (
       detached: true,
     },
   )
+  // The last resort, when this process ends without closing.
+  const abandon = (): void => {
+    signalGroup(child, 'SIGKILL')
+  }
+  process.once('exit', abandon)
+  child.once('exit', () => process.off('exit', abandon))
   let printed = ''
   const log = (): string => printed.slice(-8000)
   const url = await new Promise<string>((resolve, reject) => {

@@ -84,6 +84,7 @@ export const follow = (options: FollowOptions): Following => {
   let session = new AbortController()
   let model = nothing
   let target: Target | undefined
+  let reported = false
   let poked = false
   let endWait = (): void => {}
 
@@ -92,7 +93,8 @@ export const follow = (options: FollowOptions): Following => {
     options.onChange(model, changed)
   }
   const connection = (next: Connection): void => {
-    if (JSON.stringify(next) !== JSON.stringify(model.connection)) change(withConnection(model, next))
+    if (!reported || JSON.stringify(next) !== JSON.stringify(model.connection)) change(withConnection(model, next))
+    reported = true
   }
   const pause = (ms: number): Promise<void> =>
     new Promise((resolve) => {
