@@ -315,31 +315,41 @@ test('a run whose lease went to another process ends with conflict', async () =>
   expect(result.error?.message).toMatch(/process 71 on host lab/)
 })
 
-test('a run that was left behind is marked failed by the next one, which takes its lease and its checkpoint', async () => {
-  const table = newTable(items(50))
-  const { file, store, pipeline } = await setUp(table)
-  table.onPage = ({ page }) => {
-    if (page === 3) throw new Error('cut')
-  }
-  const cut = await run({ pipeline, store, commitBytes: 0 })
-  const at = Date.now()
-  // As a killed process leaves it: running, its lease not given back, its counts ahead of its last commit.
-  const holder = `another-host/1/1/${cut.id}`
-  await store.db.updateTable('runs').set({ status: 'running', ended_at: null, holder }).execute()
-  await store.db.updateTable('run_streams').set({ status: 'running', ended_at: null, read: 49, written: 49 }).execute()
-  await store.db
-    .insertInto('leases')
-    .values({ name: 'pipeline/shop-to-lake', holder, expires_at: at - 1 })
-    .execute()
-  table.onPage = () => {}
-  expect(only(await run({ pipeline, store }))).toMatchObject({ status: 'completed', read: 20 })
-  expect(await getRun(store, cut.id)).toMatchObject({
-    status: 'failed',
-    error: { code: 'internal', message: 'the process ended before the run did' },
-    streams: [{ status: 'failed', read: 30, written: 30 }],
-  })
-  expect(rowsIn(file)).toEqual(table.items)
-})
+test.each([
+  ['after it told the store of its last commit', true],
+  ['before it could tell the store of its last commit', false],
+])(
+  'a run that died %s is marked failed by the next one, which takes its lease and its checkpoint',
+  async (_when, told) => {
+    const table = newTable(items(50))
+    const { file, store, pipeline } = await setUp(table)
+    table.onPage = ({ page }) => {
+      if (page === 3) throw new Error('cut')
+    }
+    const cut = await run({ pipeline, store, commitBytes: 0 })
+    const at = Date.now()
+    // As a killed process leaves it: running, its lease not given back, its counts ahead of its last commit.
+    const holder = `another-host/1/1/${cut.id}`
+    await store.db.updateTable('runs').set({ status: 'running', ended_at: null, holder }).execute()
+    await store.db
+      .updateTable('run_streams')
+      .set({ status: 'running', ended_at: null, read: 49, written: 49 })
+      .execute()
+    await store.db
+      .insertInto('leases')
+      .values({ name: 'pipeline/shop-to-lake', holder, expires_at: at - 1 })
+      .execute()
+    if (!told) await store.db.deleteFrom('flow_state').execute()
+    table.onPage = () => {}
+    expect(only(await run({ pipeline, store }))).toMatchObject({ status: 'completed', read: 20 })
+    expect(await getRun(store, cut.id)).toMatchObject({
+      status: 'failed',
+      error: { code: 'internal', message: 'the process ended before the run did' },
+      streams: [{ status: 'failed', read: 30, written: 30 }],
+    })
+    expect(rowsIn(file)).toEqual(table.items)
+  },
+)
 
 test('a host that starts marks the runs of processes that are gone, and no others', async () => {
   const { store, pipeline } = await setUp(newTable(items(5)))
