@@ -42,6 +42,14 @@ const columnsOf = (
   return z.object(Object.fromEntries(columns.map((column) => [column, shape[column] ?? z.unknown()])))
 }
 
+/** Records in the place of what a batch held. */
+const recordBatch = (records: readonly AnyRecord[], { deleted, checkpoint }: AnyBatch): Batch<AnyRecord> => ({
+  encoding: 'records',
+  records,
+  ...(deleted !== undefined && { deleted }),
+  ...(checkpoint !== undefined && { checkpoint }),
+})
+
 /** Checks each record of a batch by the stream's schema; Arrow passes as it is, NDJSON becomes records. */
 export const recordChecker = (
   partner: string,
@@ -74,12 +82,7 @@ export const recordChecker = (
         refuse({ record, field, reason: message })
       }
     }
-    return {
-      encoding: 'records',
-      records,
-      ...(batch.deleted !== undefined && { deleted: batch.deleted }),
-      ...(batch.checkpoint !== undefined && { checkpoint: batch.checkpoint }),
-    }
+    return recordBatch(records, batch)
   }
 }
 
@@ -134,8 +137,7 @@ const sieve = (schema: z.ZodType | undefined, batch: Batch<AnyRecord>): Sieved =
     }
     index += 1
   }
-  const { encoding: _encoding, ...rest } = batch
-  return { batch: { ...rest, encoding: 'records', records }, rejected, positions }
+  return { batch: recordBatch(records, batch), rejected, positions }
 }
 
 const merge = (written: Written, { rejected, positions }: Sieved): Written =>

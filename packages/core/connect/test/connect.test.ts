@@ -4,6 +4,7 @@ import { integrationError, isIntegrationError } from '@ecokit/contracts'
 import { connect, connectUnknown, use } from '../src/index.ts'
 import type { CallEvent } from '../src/index.ts'
 import { answer, inside, notes, platform, startServer } from './platform.ts'
+import { failure, openPlatform } from './support.ts'
 import type { Handler } from './platform.ts'
 
 let handler: Handler
@@ -34,25 +35,7 @@ beforeEach(() => {
   Object.assign(inside, { ended: [], batches: [], throws: undefined, closed: 0 })
 })
 
-const open = (runtime = {}) =>
-  connect(
-    platform,
-    { name: 'notes-prod', config: { url: server.url }, credentials: { scheme: 'token', token: 'canary-1' } },
-    runtime,
-  )
-
-/** What a call ends with. */
-const failure = async (work: () => unknown) => {
-  try {
-    const result = await work()
-    if (typeof result === 'object' && result !== null && Symbol.asyncIterator in result)
-      for await (const item of result as AsyncIterable<unknown>) item
-  } catch (error) {
-    if (isIntegrationError(error)) return error
-    throw error
-  }
-  throw new Error('it did not fail')
-}
+const open = (runtime = {}) => openPlatform(server.url, runtime)
 
 test('operations are typed, checked on both sides and filled with defaults', async () => {
   const connection = open()

@@ -1,4 +1,3 @@
-/* eslint-disable @typescript-eslint/require-await -- the contract asks for promises, and this platform answers from memory */
 import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
