@@ -4,7 +4,8 @@ import type { AnyConnection, CallOptions, Health, HealthStatus } from '@ecokit/c
 import type { Store } from '@ecokit/store'
 import { openProbe } from './probe.ts'
 import type { Clock, Probe } from './probe.ts'
-import { pruneChecks, readHistory, readState, readStates, recordCheck } from './records.ts'
+import { openRecorder } from './recorder.ts'
+import { pruneChecks, readHistory, readState, readStates, recordChecks } from './records.ts'
 import type { HealthState, Keep } from './records.ts'
 import { defaultRules } from './rules.ts'
 import type { Rules } from './rules.ts'
@@ -113,6 +114,7 @@ export const openHealthMonitor = (options: HealthMonitorOptions): HealthMonitor 
     check: new Set<(check: HealthCheck) => unknown>(),
   }
   const gate = openGate(concurrency)
+  const recorder = openRecorder((seen) => recordChecks(store, seen, rules), clock)
   const closed = new AbortController()
   let woken = new AbortController()
   let loop: Promise<void> | undefined
@@ -158,12 +160,14 @@ export const openHealthMonitor = (options: HealthMonitorOptions): HealthMonitor 
   const check = async (entry: Entry): Promise<Health> => {
     const { name, timeoutMs } = entry.watched
     const leave = await gate.enter()
+    const ended = recorder.expect()
     const parked = new AbortController()
     try {
       clock.sleep(parkAfterMs, parked.signal).then(leave, () => undefined)
       const health = await entry.probe.check(timeoutMs, closed.signal)
+      leave()
       if (entry.gone) return health
-      const { before, state } = await recordCheck(store, name, health, rules)
+      const { before, state } = await recorder.record(name, health)
       const from = entry.reported ?? before
       entry.reported = state.status
       tell(listeners.check, { partner: name, health, state })
@@ -177,6 +181,7 @@ export const openHealthMonitor = (options: HealthMonitorOptions): HealthMonitor 
     } finally {
       parked.abort()
       leave()
+      ended()
     }
   }
   const run = (entry: Entry): Promise<Health> => {
@@ -215,6 +220,7 @@ export const openHealthMonitor = (options: HealthMonitorOptions): HealthMonitor 
 
   const close = async (): Promise<void> => {
     closed.abort()
+    recorder.close()
     const open = [...entries.values()]
     await loop
     await Promise.allSettled(open.flatMap(({ running }) => running ?? []))

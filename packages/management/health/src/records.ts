@@ -41,45 +41,65 @@ const toState = (row: Row<'health_states'>): HealthState => ({
   ...toHealth(row),
 })
 
-/** Stores a check and the state that follows from it, in one transaction, so that processes that check the same partner agree. */
-export const recordCheck = (
-  { db }: Store,
-  partner: string,
-  health: Health,
-  rules: Rules,
-): Promise<{ readonly before: HealthStatus; readonly state: HealthState }> =>
+/** A check that was made and is to be stored. */
+export interface Seen {
+  readonly partner: string
+  readonly health: Health
+}
+/** What the store made of a check: the status before it, and the state after it. */
+export interface Recorded {
+  readonly before: HealthStatus
+  readonly state: HealthState
+}
+
+const toCheck = ({ partner, health }: Seen) => ({
+  partner,
+  status: health.status,
+  code: health.code ?? null,
+  message: health.message ?? null,
+  latency_ms: health.latencyMs ?? null,
+  checked_at: Date.parse(health.checkedAt),
+  details: detailsOf(health),
+})
+
+const stateAfter = (row: Row<'health_states'> | undefined, seen: Seen, rules: Rules): Row<'health_states'> => {
+  const check = toCheck(seen)
+  if (row === undefined) return { ...check, ...nextStanding(undefined, seen.health, check.checked_at, rules) }
+  const before = { status: row.status as HealthStatus, since: row.since, streak: row.streak }
+  const standing = nextStanding(before, seen.health, check.checked_at, rules)
+  // A check that is not believed yet does not explain the state that still holds.
+  const { code, message, details } = standing.status === seen.health.status ? check : row
+  return { ...check, ...standing, code, message, details }
+}
+
+/** Stores checks of different partners and the states that follow from them, in one transaction, so that processes that check the same partner agree. */
+export const recordChecks = ({ db }: Store, seen: readonly Seen[], rules: Rules): Promise<readonly Recorded[]> =>
   db.transaction().execute(async (transaction) => {
-    const at = Date.parse(health.checkedAt)
-    const check = {
-      partner,
-      code: health.code ?? null,
-      message: health.message ?? null,
-      latency_ms: health.latencyMs ?? null,
-      checked_at: at,
-      details: detailsOf(health),
-    }
-    await transaction
-      .insertInto('health_checks')
-      .values({ ...check, status: health.status })
-      .execute()
-    const row = await transaction
-      .selectFrom('health_states')
-      .selectAll()
-      .where('partner', '=', partner)
-      .executeTakeFirst()
-    const before = row === undefined ? undefined : { ...row, status: row.status as HealthStatus }
-    const standing = nextStanding(before, health, at, rules)
-    // A check that is not believed yet does not explain the state that still holds.
-    const believed = before === undefined || standing.status === health.status
-    const why = believed ? check : { ...check, code: before.code, message: before.message, details: before.details }
-    const next = { ...why, status: standing.status, since: standing.since, streak: standing.streak }
-    const { partner: _, ...changes } = next
+    await transaction.insertInto('health_checks').values(seen.map(toCheck)).execute()
+    const names = seen.map(({ partner }) => partner)
+    const rows = await transaction.selectFrom('health_states').selectAll().where('partner', 'in', names).execute()
+    const before = new Map(rows.map((row) => [row.partner, row]))
+    const after = seen.map((one) => stateAfter(before.get(one.partner), one, rules))
     await transaction
       .insertInto('health_states')
-      .values(next)
-      .onConflict((conflict) => conflict.column('partner').doUpdateSet(changes))
+      .values(after)
+      .onConflict((conflict) =>
+        conflict.column('partner').doUpdateSet((excluded) => ({
+          status: excluded.ref('excluded.status'),
+          since: excluded.ref('excluded.since'),
+          streak: excluded.ref('excluded.streak'),
+          code: excluded.ref('excluded.code'),
+          message: excluded.ref('excluded.message'),
+          latency_ms: excluded.ref('excluded.latency_ms'),
+          checked_at: excluded.ref('excluded.checked_at'),
+          details: excluded.ref('excluded.details'),
+        })),
+      )
       .execute()
-    return { before: before?.status ?? 'unknown', state: toState(next) }
+    return after.map((row) => ({
+      before: (before.get(row.partner)?.status ?? 'unknown') as HealthStatus,
+      state: toState(row),
+    }))
   })
 
 /** Removes the checks that are too old or too many. */

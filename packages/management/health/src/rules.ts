@@ -6,10 +6,14 @@ export interface Rules {
   readonly unhealthyAfter: number
   /** How many checks in a row must be better before the state gets better. Default 1. */
   readonly healthyAfter: number
-  /** Codes that a working partner gives now and then. Default: `timeout` and `rate_limited`. */
+  /** Codes that a working partner gives now and then. Default: `timeout`, `rate_limited` and `conflict` (a lock held elsewhere). */
   readonly patience: readonly ErrorCode[]
 }
-export const defaultRules: Rules = { unhealthyAfter: 2, healthyAfter: 1, patience: ['timeout', 'rate_limited'] }
+export const defaultRules: Rules = {
+  unhealthyAfter: 2,
+  healthyAfter: 1,
+  patience: ['timeout', 'rate_limited', 'conflict'],
+}
 
 /** Where a partner stands after its checks, times in epoch milliseconds. */
 export interface Standing {

@@ -40,6 +40,13 @@ const watch = (platforms: readonly Platform[], more: Partial<HealthMonitorOption
   monitor.onChange((change) => changes.push(change))
   return { clock, partners, monitor, errors, changes }
 }
+/** Checks now, and lets the time pass in which checks are grouped before they are stored. */
+const checkNow = async ({ monitor, clock }: Pick<ReturnType<typeof watch>, 'monitor' | 'clock'>, name: string) => {
+  const checked = monitor.checkNow(name)
+  checked.catch(() => undefined)
+  await clock.advance(200)
+  return checked
+}
 const told = (changes: readonly HealthChange[]) => changes.map(({ partner, from, to }) => [partner, from, to])
 
 test('checks come within the interval, jittered, the first ones within a second', async () => {
@@ -108,8 +115,8 @@ test('a change is told once, with where it came from', async () => {
 test('a part that is denied makes a partner degraded, with the part named', async () => {
   const one = platform('one')
   one.answers(() => Promise.resolve({ account: 'ada', version: '3.1', parts: { runs: 'ok', models: 'denied' } }))
-  const { monitor } = watch([one])
-  await monitor.checkNow('one')
+  const { clock, monitor } = watch([one])
+  await checkNow({ monitor, clock }, 'one')
   expect(await monitor.state('one')).toMatchObject({
     status: 'degraded',
     code: 'forbidden',
@@ -214,16 +221,16 @@ test('a partner that goes while it is checked leaves nothing behind', async () =
 test('a connection that is closed under the check is opened again', async () => {
   const one = platform('one')
   const open: { close(): Promise<void> }[] = []
-  const { monitor } = watch([one], {
+  const { clock, monitor } = watch([one], {
     connect: async () => {
       const connection = await one.connect()
       open.push(connection)
       return connection
     },
   })
-  await monitor.checkNow('one')
+  await checkNow({ monitor, clock }, 'one')
   await open[0]!.close()
-  expect(await monitor.checkNow('one')).toMatchObject({ status: 'healthy' })
+  expect(await checkNow({ monitor, clock }, 'one')).toMatchObject({ status: 'healthy' })
   expect(one.seen.opened).toBe(2)
 })
 
@@ -283,11 +290,11 @@ test('two processes share one store: the last check wins, and both tell the chan
   const one = platform('one')
   const server = watch([one], { store: here })
   const command = watch([one], { store: there })
-  await server.monitor.checkNow('one')
+  await checkNow(server, 'one')
   one.fails('unavailable')
-  await command.monitor.checkNow('one')
+  await checkNow(command, 'one')
   expect(await server.monitor.state('one')).toMatchObject({ status: 'unhealthy', code: 'unavailable' })
-  await server.monitor.checkNow('one')
+  await checkNow(server, 'one')
   await server.clock.settle()
   expect(told(server.changes)).toEqual([
     ['one', 'unknown', 'healthy'],
@@ -300,7 +307,7 @@ test('two processes share one store: the last check wins, and both tell the chan
 
   const later = await openStore(path)
   const restarted = watch([one], { store: later })
-  await restarted.monitor.checkNow('one')
+  await checkNow(restarted, 'one')
   await restarted.clock.settle()
   expect(restarted.changes).toEqual([])
   expect(await restarted.monitor.history('one')).toHaveLength(4)
@@ -333,7 +340,7 @@ test('a connector whose close hangs does not hold up the monitor', async () => {
   const { clock, monitor } = watch([one], {
     connect: async () => Object.assign(await one.connect(), { close: () => new Promise<void>(() => undefined) }),
   })
-  await monitor.checkNow('one')
+  await checkNow({ monitor, clock }, 'one')
   const closing = monitor.close()
   await clock.advance(5000)
   await closing
@@ -356,11 +363,11 @@ test('a list of partners that fails, and a store that fails, are told and got ov
   broken = false
 
   await store.db.schema.alterTable('health_checks').renameTo('elsewhere').execute()
-  await expect(monitor.checkNow('one')).rejects.toThrow('health_checks')
+  await expect(checkNow({ monitor, clock }, 'one')).rejects.toThrow('health_checks')
   await clock.advance(30_000)
   expect(errors.map(String).join()).toContain('health_checks')
   await store.db.schema.alterTable('elsewhere').renameTo('health_checks').execute()
-  const healthy = await monitor.checkNow('one')
+  const healthy = await checkNow({ monitor, clock }, 'one')
   expect(healthy.status).toBe('healthy')
 })
 

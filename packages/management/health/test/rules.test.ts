@@ -23,8 +23,8 @@ test('a refused connection and bad credentials turn a partner red at once', () =
     expect(follow([['healthy'], ['unhealthy', code]])).toEqual(['healthy', 'unhealthy'])
 })
 
-test('a timeout or a rate limit needs a second one in a row', () => {
-  for (const code of ['timeout', 'rate_limited'] as const) {
+test('a timeout, a rate limit or a lock needs a second one in a row', () => {
+  for (const code of ['timeout', 'rate_limited', 'conflict'] as const) {
     expect(follow([['healthy'], ['unhealthy', code], ['unhealthy', code]])).toEqual(['healthy', 'healthy', 'unhealthy'])
     expect(follow([['healthy'], ['unhealthy', code], ['healthy'], ['unhealthy', code]])).not.toContain('unhealthy')
   }
