@@ -23,7 +23,7 @@ import type { AnyWriter } from './data.ts'
 import { openCheck } from './health.ts'
 import { openLine, sequence, single } from './line.ts'
 import type { Line } from './line.ts'
-import { readInput, readOutput } from './operations.ts'
+import { holdsStream, readInput, readOutput } from './operations.ts'
 import type { Runtime } from './runtime.ts'
 import type { AnySession } from './session.ts'
 import { checkConfig, checkCredentials } from './settings.ts'
@@ -60,9 +60,10 @@ const wrapOperation = (line: Line, name: string, operation: Operation, perform: 
   }
   const accept = readInput(line.partner, name, operation.input)
   const verify = readOutput(line.partner, name, operation.output)
+  const lasting = () => holdsStream(operation.output)
   return operation.many
     ? sequence<unknown, unknown, unknown>(line, call, { accept, perform: implementation, verify })
-    : single<unknown, unknown, unknown>(line, call, { accept, perform: implementation, verify })
+    : single<unknown, unknown, unknown>(line, call, { accept, perform: implementation, verify, lasting })
 }
 
 const wrapCapabilities = (line: Line, manifest: Manifest, session: AnySession) =>
@@ -120,6 +121,7 @@ const wrapWrite =
         return write({ ...options, signal })
       },
       verify: (writer) => writer,
+      lasting: () => true,
     })
     try {
       const writer = guardWriter(quiet, name, declared, await opened(undefined, options), (rows) => {

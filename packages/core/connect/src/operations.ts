@@ -1,5 +1,13 @@
-import { firstIssue, integrationError } from '@ecokit/contracts'
+import { firstIssue, integrationError, jsonSchema } from '@ecokit/contracts'
 import type { z } from 'zod'
+
+const streaming = new WeakMap<z.ZodType, boolean>()
+/** True where an answer of this schema may be a stream that is read after the call. */
+export const holdsStream = (schema: z.ZodType): boolean => {
+  const known = streaming.get(schema) ?? JSON.stringify(jsonSchema(schema)).includes('"bytes":true')
+  streaming.set(schema, known)
+  return known
+}
 
 /** Checks an operation's input; throws `invalid_input` naming the operation and the field. */
 export const readInput =

@@ -176,6 +176,21 @@ test('the caller can cancel, and closing ends what waits', async () => {
   )
 })
 
+test('a stream of bytes still follows its signal after the call, and so does a writer', async () => {
+  handler = (_request, response) => response.write('first')
+  const connection = open()
+  for (const end of ['cancel', 'close']) {
+    const controller = new AbortController()
+    const body = (await connection.notes.load({}, { signal: controller.signal })) as ReadableStream<Uint8Array>
+    const reader = body.getReader()
+    expect(new TextDecoder().decode((await reader.read()).value)).toBe('first')
+    const rest = failure(() => reader.read())
+    if (end === 'cancel') controller.abort()
+    else await connection.close()
+    expect((await rest).code).toBe('cancelled')
+  }
+})
+
 test('after close every way in says that the connection is closed', async () => {
   const connection = open()
   await connection.close()
@@ -249,7 +264,7 @@ test('a connection of unknown make is called by name, and gives typed capabiliti
   const error = await failure(() => connection.call('notes', 'find', {}))
   expect(error).toMatchObject({
     code: 'unsupported',
-    message: 'platform: there is no operation notes.find. Choose one of: search, get, create, forget',
+    message: 'platform: there is no operation notes.find. Choose one of: search, get, create, load, forget',
   })
   for (const name of ['no', 'toString', 'check'])
     expect((await failure(() => connection.call(name, 'get', {}))).code).toBe('unsupported')

@@ -3,7 +3,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { z } from 'zod'
 import { bearer, none } from '@ecokit/auth'
-import { capability, defineConnector, many, one, secret, sink, stream } from '@ecokit/contracts'
+import { bytes, capability, defineConnector, many, one, secret, sink, stream } from '@ecokit/contracts'
 import type { AnyRecord, Batch, Checkpoint } from '@ecokit/contracts'
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void
@@ -35,6 +35,7 @@ export const notes = capability({
     search: many({ effect: 'read', input: z.strictObject({ word: z.string().optional() }), output: Note }),
     get: one({ effect: 'read', input: z.strictObject({ id: z.string() }), output: Note }),
     create: one({ effect: 'write', input: z.strictObject({ text: z.string() }), output: Note }),
+    load: one({ effect: 'read', input: z.strictObject({}), output: bytes() }),
     forget: one({ effect: 'destroy', input: z.strictObject({ id: z.string() }), output: z.void() }),
   },
 })
@@ -127,6 +128,7 @@ export const platform = defineConnector(
             if (credentials.scheme === 'password') throw new Error(`no entry with ${credentials.password}`)
             return api.json({ method: 'POST', path: 'notes', body: { text } }, Note, options)
           },
+          load: async (_input, options) => (await api.request({ method: 'GET', path: 'load' }, options)).body,
           forget: async () => {
             throw inside.throws
           },
