@@ -1,23 +1,26 @@
 import { Readable } from 'node:stream'
-import type { Dispatcher } from 'undici'
 import type { CallOptions, HttpOptions, IntegrationError } from '@ecokit/contracts'
 import { shown } from './address.ts'
-import { decoded, header, readBytes, toHeaders } from './body.ts'
+import { header, inflated, toHeaders } from './body.ts'
+import { exchange, type Answer, type Collected, type ReplyHeaders } from './exchange.ts'
 import { cancelledError, closedError, statusFailure, timeoutFailure, transportFailure } from './failure.ts'
 import type { About, Failure } from './failure.ts'
 import { redactor, type Redact } from './redact.ts'
 import { readRetryAfter } from './retry.ts'
 import { openStop, type Stop } from './stop.ts'
 import { addedSecrets, follow, sign } from './target.ts'
-import type { Call, Hop, Raw, Target, Wire } from './wire.ts'
+import type { Call, Hop, Target, Wire } from './wire.ts'
 
-const errorBodyBytes = 65_536
+const errorTextBytes = 65_536
 const redirects = new Set([301, 302, 303, 307, 308])
+
+const isRedirect = (status: number, headers: ReplyHeaders): boolean =>
+  redirects.has(status) && headers['location'] !== undefined
 
 /** What came of one attempt. */
 export type Outcome<T> = { readonly value: T } | { readonly failure: Failure }
 /** Turns a reply below 400 into what the caller gets. */
-export type Read<T> = (reply: Raw, hop: Hop, stop: Stop) => T | Promise<T>
+export type Read<T> = (answer: Answer, hop: Hop, stop: Stop) => T | Promise<T>
 
 /** Tells the observer; nothing that it does can harm the call. */
 export const report = (wire: Wire, hop: Hop, error?: IntegrationError): void => {
@@ -51,19 +54,6 @@ const stopped = (stop: Stop, about: About, timeoutMs: number): Failure | undefin
 export const failureOf = (error: unknown, stop: Stop, about: About, timeoutMs: number): Failure =>
   stopped(stop, about, timeoutMs) ?? transportFailure(about, error, timeoutMs)
 
-const dispatch = (dispatcher: Dispatcher, options: Dispatcher.RequestOptions, stop: Stop): Promise<Raw> =>
-  new Promise((resolve, reject) => {
-    // undici takes notice of a signal only when it has a socket; nobody should wait for that.
-    const give = (): void => reject(new Error('stopped'))
-    stop.emitter.once('abort', give)
-    dispatcher.request(options, (error, reply) => {
-      stop.emitter.off('abort', give)
-      if (error !== null) reject(error)
-      else if (stop.why() === undefined) resolve(reply)
-      else reply.body.on('error', () => {}).destroy()
-    })
-  })
-
 async function* counted(body: ReadableStream<Uint8Array>, hop: Hop, timer: NodeJS.Timeout): AsyncGenerator<Uint8Array> {
   for await (const chunk of body) {
     hop.requestBytes += chunk.byteLength
@@ -73,18 +63,22 @@ async function* counted(body: ReadableStream<Uint8Array>, hop: Hop, timer: NodeJ
   }
 }
 
-const errorText = async (reply: Raw, hop: Hop, redact: Redact): Promise<string> => {
+const uploadOf = (body: ReadableStream<Uint8Array>, hop: Hop, timer: NodeJS.Timeout): Readable =>
+  Readable.from(counted(body, hop, timer)).on('error', () => {})
+
+/** The words of an error's body, as far as it came. */
+const errorText = async (answer: Collected, hop: Hop, redact: Redact): Promise<string> => {
   try {
-    const { bytes } = await readBytes(await decoded(reply, hop.about.method), errorBodyBytes)
+    const { bytes } = await inflated(answer, errorTextBytes)
     hop.replyBytes = bytes.length
     return redact(bytes.toString('utf8'))
   } catch {
     return ''
   }
 }
-const explain = (call: Call, reply: Raw, body: string): ReturnType<NonNullable<HttpOptions['explain']>> => {
+const explain = (call: Call, answer: Answer, body: string): ReturnType<NonNullable<HttpOptions['explain']>> => {
   try {
-    return call.explain?.({ status: reply.statusCode, headers: toHeaders(reply), body })
+    return call.explain?.({ status: answer.status, headers: toHeaders(answer.headers), body })
   } catch {
     // A body that the connector cannot read must not hide the failure itself.
     return undefined
@@ -119,6 +113,7 @@ export const attemptOnce = async <T>(
   const stop = openStop(wire.stops, options?.signal)
   const timer = setTimeout(stop.halt, timeoutMs, 'timeout')
   let held = false
+  let upload: Readable | undefined
   let target: Target = call
   let sent: Target = call
   let hop = beginHop(wire, call, target, attempt)
@@ -137,49 +132,52 @@ export const attemptOnce = async <T>(
       } else sent = target
       const early = stopped(stop, hop.about, timeoutMs)
       if (early !== undefined) return { failure: early }
-      const pool = wire.dispatcher(target.authorizer !== undefined)
+      const pool = wire.dispatcher(target.origin, target.authorizer !== undefined)
       const dispatcher = pool instanceof Promise ? await pool : pool
+      if (call.body instanceof ReadableStream) upload = uploadOf(call.body, hop, timer)
       wire.requests++
-      const reply = await dispatch(
+      const answer = await exchange(
         dispatcher,
         {
           origin: target.origin,
           path: sent.path,
           method: call.method,
           headers: sent.headers,
-          body:
-            call.body instanceof ReadableStream ? Readable.from(counted(call.body, hop, timer)) : (call.body ?? null),
+          body: upload ?? (call.body as Uint8Array | undefined) ?? null,
           // Our own timer sees to the headers, and to the body too unless that is streamed.
           headersTimeout: 0,
           bodyTimeout: call.streamed ? timeoutMs : 0,
-          signal: stop.emitter,
+        },
+        {
+          limit: call.limit,
+          streamed: (status, headers) => call.streamed && status < 400 && !isRedirect(status, headers),
         },
         stop,
       )
-      const status = (hop.status = reply.statusCode)
-      const location = redirects.has(status) ? header(reply, 'location') : undefined
-      if (location !== undefined) {
-        void reply.body.dump()
-        const next = follow(wire, hop, call, target, location, redirected)
+      const { status, headers } = answer
+      hop.status = status
+      const why = stop.why()
+      if (why === 'cancelled' || why === 'closed') return fail(failureOf(undefined, stop, hop.about, timeoutMs))
+      if (isRedirect(status, headers)) {
+        const next = follow(wire, hop, call, target, header(headers, 'location') ?? '', redirected)
         report(wire, hop)
         target = next
         hop = beginHop(wire, call, target, attempt)
         continue
       }
-      if (status >= 400) {
+      if (status >= 400 && 'bytes' in answer) {
         const about = hiding()
-        const body = await errorText(reply, hop, about.redact)
-        const retryAfterMs = readRetryAfter(header(reply, 'retry-after'), wire.clock)
-        const why = stop.why()
-        if (why !== undefined && why !== 'timeout') return fail(failureOf(undefined, stop, about, timeoutMs))
-        return fail(statusFailure(about, status, body, retryAfterMs, timeoutMs, explain(call, reply, body)))
+        const body = await errorText(answer, hop, about.redact)
+        const retryAfterMs = readRetryAfter(header(headers, 'retry-after'), wire.clock)
+        return fail(statusFailure(about, status, body, retryAfterMs, timeoutMs, explain(call, answer, body)))
       }
-      const value = await read(reply, hop, stop)
+      const value = await read(answer, hop, stop)
       held = call.streamed
       if (!held) report(wire, hop)
       return { value }
     }
   } catch (error) {
+    upload?.destroy()
     return fail(failureOf(error, stop, hiding(), timeoutMs))
   } finally {
     clearTimeout(timer)

@@ -93,6 +93,7 @@ export const openBase = (
       repeat: repeatable(request, method),
       streamed: stream,
       timeoutMs,
+      limit: maxReplyBytes,
       explain,
     }
   }
@@ -101,14 +102,15 @@ export const openBase = (
       ? prepare({ ...request, body: undefined }, readHeaders, false)
       : prepare({ ...request, body: encoded(partner, request.body) }, writeHeaders, false)
   const stream = (call: Call, options: CallOptions | undefined): Promise<Reply> =>
-    perform(wire, call, options, (raw, hop, stop) => streamed(wire, call, raw, hop, stop))
+    perform(wire, call, options, (answer, hop, stop) => streamed(wire, call, answer, hop, stop))
 
   return {
     request: async (request, options) => stream(prepare(request, plainHeaders, true), options),
-    json: async (request, schema, options) =>
-      perform(wire, prepareJson(request), options, (raw, hop) => checkedJson(schema, maxReplyBytes, raw, hop)),
-    pages: (request, schema, paging, options) =>
-      readPages(wire, prepareJson, maxReplyBytes, request, schema, paging, options),
+    json: async (request, schema, options) => {
+      const call = prepareJson(request)
+      return perform(wire, call, options, (answer, hop) => checkedJson(schema, call, answer, hop))
+    },
+    pages: (request, schema, paging, options) => readPages(wire, prepareJson, request, schema, paging, options),
     foreign: async (address, options) => {
       const target = URL.parse(address, url.href)
       if (target === null)

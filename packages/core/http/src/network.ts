@@ -1,4 +1,4 @@
-import type { Agent, Dispatcher } from 'undici'
+import type { Dispatcher, Pool } from 'undici'
 import type { Authorizer, OpenHttp } from '@ecokit/contracts'
 import { systemClock } from './clock.ts'
 import { resolveHosts } from './hosts.ts'
@@ -10,11 +10,15 @@ import type { Network, NetworkOptions, NetworkRuntime } from './types.ts'
 const connectTimeoutMs = 10_000
 const socketsPerHost = 64
 
-const openAgent = async (tls: NetworkRuntime['tls'], certificate: Authorizer['certificate']): Promise<Agent> => {
-  const { Agent } = await import('undici')
+const openPool = async (
+  origin: string,
+  tls: NetworkRuntime['tls'],
+  certificate: Authorizer['certificate'],
+): Promise<Pool> => {
+  const { Pool } = await import('undici')
   const trusted =
     tls?.ca === undefined ? undefined : [...(await import('node:tls')).getCACertificates('default'), tls.ca]
-  return new Agent({
+  return new Pool(origin, {
     connections: socketsPerHost,
     allowH2: false,
     connect: {
@@ -26,25 +30,26 @@ const openAgent = async (tls: NetworkRuntime['tls'], certificate: Authorizer['ce
   })
 }
 
-/** The pools of one connection: one that shows the certificate of mutual TLS, and one for calls without credentials. */
+/** The pools of one connection, one for each origin; calls without credentials have their own where a certificate is shown with the others. */
 const openPools = (runtime: NetworkRuntime, certificate: () => Authorizer['certificate']) => {
-  const opening = new Map<Authorizer['certificate'], Promise<Agent>>()
-  const open = new Map<Authorizer['certificate'], Agent>()
+  const opening = new Map<string, Promise<Pool>>()
+  const open = new Map<string, Pool>()
   return {
-    get: (credentials: boolean): Dispatcher | Promise<Dispatcher> => {
+    get: (origin: string, credentials: boolean): Dispatcher | Promise<Dispatcher> => {
       if (runtime.dispatcher !== undefined) return runtime.dispatcher
       const shown = credentials ? certificate() : undefined
-      const agent = open.get(shown) ?? opening.get(shown)
-      if (agent !== undefined) return agent
-      const coming = openAgent(runtime.tls, shown).then((made) => {
-        open.set(shown, made)
+      const key = shown === undefined ? origin : `${origin} with certificate`
+      const pool = open.get(key) ?? opening.get(key)
+      if (pool !== undefined) return pool
+      const coming = openPool(origin, runtime.tls, shown).then((made) => {
+        open.set(key, made)
         return made
       })
-      opening.set(shown, coming)
+      opening.set(key, coming)
       return coming
     },
     close: async (): Promise<void> => {
-      await Promise.all([...opening.values()].map(async (agent) => (await agent).destroy()))
+      await Promise.all([...opening.values()].map(async (pool) => (await pool).destroy()))
     },
   }
 }

@@ -59,7 +59,6 @@ const linked = (wire: Wire, { link, hop }: Page<unknown>): URL | undefined => {
 export async function* readPages<T>(
   wire: Wire,
   prepare: (request: JsonRequest) => Call,
-  limit: number,
   request: JsonRequest,
   schema: z.ZodType<T>,
   paging: Paging<T>,
@@ -69,9 +68,10 @@ export async function* readPages<T>(
   let call = prepare(request)
   let offset = paging.kind === 'offset' ? startOf(request, paging) : 0
   for (;;) {
-    const read = await perform<Page<T>>(wire, call, options, async (raw, hop) => ({
-      page: await checkedJson(schema, limit, raw, hop),
-      link: header(raw, 'link'),
+    const sent = call
+    const read = await perform<Page<T>>(wire, call, options, async (answer, hop) => ({
+      page: await checkedJson(schema, sent, answer, hop),
+      link: header(answer.headers, 'link'),
       hop,
     }))
     const { page, hop } = read

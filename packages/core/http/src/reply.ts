@@ -1,30 +1,34 @@
-import type { Buffer } from 'node:buffer'
+import { AsyncResource } from 'node:async_hooks'
 import type { z } from 'zod'
 import { firstIssue, type IntegrationError, type Reply } from '@ecokit/contracts'
 import { failureOf, report } from './attempt.ts'
-import { decoded, header, readBytes, toHeaders, utf8 } from './body.ts'
+import { decoded, header, inflated, toHeaders, utf8 } from './body.ts'
+import type { Answer, Collected } from './exchange.ts'
 import { requestError, type About } from './failure.ts'
 import { readJson } from './json.ts'
 import type { Stop } from './stop.ts'
-import type { Call, Hop, Raw, Wire } from './wire.ts'
+import type { Call, Hop, Wire } from './wire.ts'
 
 /** The reply with its body as a stream that frees the socket when it is cancelled, and fails with IntegrationErrors only. */
-export const streamed = async (wire: Wire, call: Call, raw: Raw, hop: Hop, stop: Stop): Promise<Reply> => {
-  const source = await decoded(raw, call.method)
-  source.on('error', () => {})
+export const streamed = async (wire: Wire, call: Call, answer: Answer, hop: Hop, stop: Stop): Promise<Reply> => {
+  if (!('stream' in answer)) throw new Error('a body that was not streamed')
+  const bodiless = call.method === 'HEAD' || answer.status === 204 || answer.status === 304
+  const source = (bodiless ? answer.stream : await decoded(answer)).on('error', () => {})
   const chunks = source[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
+  // The observer of a call finds itself in that call, wherever its body is read.
+  const tell = AsyncResource.bind(report)
   let finished = false
   const finish = (error?: IntegrationError): void => {
     if (finished) return
     finished = true
     stop.release()
-    report(wire, hop, error)
+    tell(wire, hop, error)
   }
   let headers: Headers | undefined
   return {
-    status: raw.statusCode,
+    status: answer.status,
     get headers() {
-      return (headers ??= toHeaders(raw))
+      return (headers ??= toHeaders(answer.headers))
     },
     body: new ReadableStream<Uint8Array>(
       {
@@ -56,26 +60,26 @@ export const streamed = async (wire: Wire, call: Call, raw: Raw, hop: Hop, stop:
 }
 
 /** The reply's JSON in the schema's form; what the partner sent is never part of a message. */
-export const checkedJson = async <T>(schema: z.ZodType<T>, limit: number, raw: Raw, hop: Hop): Promise<T> => {
+export const checkedJson = <T>(schema: z.ZodType<T>, call: Call, answer: Answer, hop: Hop): T | Promise<T> => {
+  if (!('bytes' in answer)) throw new Error('a body that was not collected')
+  return answer.headers['content-encoding'] === undefined || !answer.whole
+    ? checkBody(schema, call, answer, hop)
+    : inflated(answer, call.limit).then((plain) => checkBody(schema, call, plain, hop))
+}
+
+const checkBody = <T>(schema: z.ZodType<T>, call: Call, answer: Collected, hop: Hop): T => {
   const { about } = hop
-  const status = raw.statusCode
-  const tooLarge = () =>
-    requestError(
+  const { status } = answer
+  hop.replyBytes = answer.bytes.length
+  if (!answer.whole)
+    throw requestError(
       about,
       'too_large',
-      `was answered with more than ${limit} bytes`,
+      `was answered with more than ${call.limit} bytes`,
       'Ask for less at once (smaller pages, fewer columns), or raise maxReplyBytes',
-      { limit },
+      { limit: call.limit },
     )
-  if (about.method !== 'HEAD' && Number(header(raw, 'content-length')) > limit) {
-    raw.body.on('error', () => {}).destroy()
-    throw tooLarge()
-  }
-  const body = raw.headers['content-encoding'] === undefined ? raw.body : await decoded(raw, about.method)
-  const { bytes, whole } = await readBytes(body, limit)
-  hop.replyBytes = bytes.length
-  if (!whole) throw tooLarge()
-  const checked = schema.safeParse(parse(about, raw, bytes))
+  const checked = schema.safeParse(parse(about, answer))
   if (checked.success) return checked.data
   const { field, message } = firstIssue(checked.error)
   throw requestError(
@@ -87,19 +91,19 @@ export const checkedJson = async <T>(schema: z.ZodType<T>, limit: number, raw: R
   )
 }
 
-const parse = (about: About, raw: Raw, bytes: Buffer): unknown => {
+const parse = (about: About, { status, headers, bytes }: Collected): unknown => {
   const text = utf8(bytes)
   try {
     if (text !== undefined) return readJson(text)
   } catch {
     // Said below; the parser's own message would quote the body.
   }
-  const type = header(raw, 'content-type')?.split(';')[0] ?? 'no content type'
+  const type = header(headers, 'content-type')?.split(';')[0] ?? 'no content type'
   throw requestError(
     about,
     'invalid_reply',
-    `was answered with ${raw.statusCode} and a body that is not JSON${text === undefined ? ' in UTF-8' : ''} (${type})`,
+    `was answered with ${status} and a body that is not JSON${text === undefined ? ' in UTF-8' : ''} (${type})`,
     `Is ${about.origin} the address of the partner's API, with no proxy or login page in between?`,
-    { status: raw.statusCode },
+    { status },
   )
 }

@@ -1,32 +1,32 @@
-import { EventEmitter } from 'node:events'
-
 /** Why an attempt was ended: its time was over, the caller's signal was aborted, or the connection was closed. */
 export type Why = 'timeout' | 'cancelled' | 'closed'
 
-/** What ends one attempt early. An emitter and not an AbortController, which costs several times as much. */
+/** What ends one attempt early. Not an AbortController, which costs several times as much. */
 export interface Stop {
-  /** Emits `abort`; undici takes it for a signal. */
-  readonly emitter: EventEmitter
   /** Undefined while the attempt goes on. */
   readonly why: () => Why | undefined
   readonly halt: (why: Why) => void
+  /** Sets what is done when the attempt is ended; a later request of the same attempt replaces it. */
+  readonly onHalt: (work: () => void) => void
   /** Lets go of the caller's signal; when the attempt, its reply's body included, is over. */
   readonly release: () => void
 }
 
 /** Makes one, entered in `all` until it is released or halted. */
 export const openStop = (all: Set<Stop>, signal: AbortSignal | undefined): Stop => {
-  const emitter = new EventEmitter()
   let why: Why | undefined
+  let work: (() => void) | undefined
   const cancel = (): void => stop.halt('cancelled')
   const stop: Stop = {
-    emitter,
     why: () => why,
     halt: (reason) => {
       if (why !== undefined) return
       why = reason
       stop.release()
-      emitter.emit('abort')
+      work?.()
+    },
+    onHalt: (next) => {
+      work = next
     },
     release: () => {
       all.delete(stop)

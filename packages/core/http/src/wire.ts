@@ -6,9 +6,6 @@ import type { Redact } from './redact.ts'
 import type { Stop } from './stop.ts'
 import type { Clock, NetworkRuntime } from './types.ts'
 
-/** undici's reply. */
-export type Raw = Dispatcher.ResponseData
-
 /** What all calls of one connection share. */
 export interface Wire {
   readonly partner: string
@@ -21,8 +18,8 @@ export interface Wire {
   readonly baseMs: number
   readonly maxMs: number
   readonly observe: NetworkRuntime['observe']
-  /** The pool; for calls with credentials the one that shows our certificate, where there is one. */
-  readonly dispatcher: (credentials: boolean) => Dispatcher | Promise<Dispatcher>
+  /** The origin's pool; for calls with credentials the one that shows our certificate, where there is one. */
+  readonly dispatcher: (origin: string, credentials: boolean) => Dispatcher | Promise<Dispatcher>
   /** What is under way. */
   readonly stops: Set<Stop>
   readonly closing: AbortController
@@ -49,6 +46,8 @@ export interface Call extends Target {
   /** The reply's body outlives the call. */
   readonly streamed: boolean
   readonly timeoutMs: number
+  /** The largest body that is collected, in bytes. */
+  readonly limit: number
   readonly explain: HttpOptions['explain']
 }
 
