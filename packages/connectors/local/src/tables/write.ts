@@ -47,13 +47,14 @@ const moveRows = async (connection: DuckDBConnection, table: string, stage: Stag
     const gone = `SELECT DISTINCT ${identifiers(target.keys)} FROM ${stage.from}${merge ? '' : ' WHERE _ecokit_deleted'}`
     await connection.run(`DELETE FROM ${into} AS t USING (${gone}) AS s WHERE ${sameKey(target.keys, 't', 's')}`)
   }
-  const last = `(SELECT * FROM ${stage.from} QUALIFY row_number() OVER (PARTITION BY ${identifiers(target.keys)} ORDER BY _ecokit_order DESC) = 1)`
-  const later = stage.hasDeletes()
-    ? ` AND NOT EXISTS (SELECT 1 FROM ${stage.from} AS d WHERE d._ecokit_deleted AND d._ecokit_order > s._ecokit_order AND ${sameKey(target.keys, 'd', 's')})`
-    : ''
-  await connection.run(
-    `INSERT INTO ${into} (${names}) SELECT ${names} FROM ${merge ? last : stage.from} AS s WHERE NOT _ecokit_deleted${merge ? '' : later} ORDER BY _ecokit_order`,
-  )
+  const kept = merge
+    ? `(SELECT * FROM ${stage.from} QUALIFY row_number() OVER (PARTITION BY ${identifiers(target.keys)} ORDER BY _ecokit_order DESC) = 1)
+       WHERE NOT _ecokit_deleted ORDER BY _ecokit_order`
+    : stage.hasDeletes()
+      ? `${stage.from} AS s WHERE NOT _ecokit_deleted AND NOT EXISTS (SELECT 1 FROM ${stage.from} AS d
+           WHERE d._ecokit_deleted AND d._ecokit_order > s._ecokit_order AND ${sameKey(target.keys, 'd', 's')}) ORDER BY _ecokit_order`
+      : stage.from
+  await connection.run(`INSERT INTO ${into} (${names}) SELECT ${names} FROM ${kept}`)
 }
 
 const dropPass = async (connection: DuckDBConnection, table: string): Promise<void> => {
