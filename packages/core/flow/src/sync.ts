@@ -20,7 +20,7 @@ import {
 
 const progressMs = 250
 const lineageMs = 10_000
-const defaultCommitBytes = 1024 * 1024
+const defaultCommitBytes = 4 * 1024 * 1024
 
 /** What all streams of one run share. */
 interface Running {

@@ -122,6 +122,6 @@ export interface SyncOptions {
   readonly onStart?: ((run: { readonly id: string }) => void) | undefined
   /** What it throws is ignored. */
   readonly onProgress?: ((progress: Progress) => void) | undefined
-  /** Rows are committed when they are about this many bytes, or a second old, whichever is first. Default 1 MiB. */
+  /** Rows are committed when they are about this many bytes, or a second old, whichever is first. Default 4 MiB. */
   readonly commitBytes?: number | undefined
 }

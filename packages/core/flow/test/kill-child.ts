@@ -59,7 +59,7 @@ const naive = (lake: AnyConnection, folder: string): AnyConnection => ({
         Promise.resolve(existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Checkpoint) : undefined),
       commit: async (checkpoint, more) => {
         writeFileSync(file, JSON.stringify(checkpoint))
-        await sleep(5)
+        await sleep(20)
         return writer.commit(checkpoint, more)
       },
     }

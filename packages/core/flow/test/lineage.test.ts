@@ -3,6 +3,7 @@ import path from 'node:path'
 import { integrationError } from '@ecokit/contracts'
 import { describe, expect, test } from 'vitest'
 import { recoverRuns, runLineage, sync, type LineageEvent, type Pipeline } from '../src/index.ts'
+import { describeJob } from '../src/lineage.ts'
 import { appendLine } from '../src/lineage-log.ts'
 import { faultsOf, missing } from './openlineage.ts'
 import { items, newTable, run, sinkOf, sourceOf, temporaryFolder, testStore } from './support.ts'
@@ -68,6 +69,28 @@ test('a run tells START, RUNNING at checkpoints and COMPLETE, to the store and t
     ],
     outputs: [{ namespace: 'lite://lake', name: 'items', outputFacets: { outputStatistics: { rowCount: 30 } } }],
   })
+})
+
+test('columns are told with the words of their JSON Schema', () => {
+  const properties = {
+    tags: { anyOf: [{ type: 'array' }, { type: 'null' }], description: 'Labels' },
+    ended: { type: ['string', 'null'], format: 'date-time' },
+    either: { anyOf: [{ type: 'integer', format: 'int64' }, { type: 'string' }] },
+    anything: {},
+    all: true,
+  }
+  const side = { partner: 'shop', connector: 'shop', name: 'items' }
+  const data = { source: side, sink: side, schema: { type: 'object', properties } }
+  const run = '019a0000-0000-7000-8000-000000000000'
+  const event = describeJob({ run, pipeline: 'p', stream: 'items', namespace: 'n', data }, { type: 'START', at: 0 })
+  expect(faultsOf(event)).toEqual([])
+  expect(event.inputs[0]?.facets?.schema?.fields).toEqual([
+    { name: 'tags', type: 'array', description: 'Labels', ordinal_position: 1 },
+    { name: 'ended', type: 'string(date-time)', ordinal_position: 2 },
+    { name: 'either', type: 'integer(int64) | string', ordinal_position: 3 },
+    { name: 'anything', type: 'any', ordinal_position: 4 },
+    { name: 'all', type: 'any', ordinal_position: 5 },
+  ])
 })
 
 test('datasets carry the names that the host gives them', async () => {

@@ -393,6 +393,9 @@ test('progress is told and stands in the store, and a watcher that throws does n
     ]),
   )
   expect(live).toContainEqual(['running', 'running', 10])
+  expect(await listRuns(store, { changedSince: clock, pipeline: 'shop-to-lake' })).toEqual([result])
+  expect(await listRuns(store, { changedSince: clock + 1 })).toEqual([])
+  expect(await listRuns(store, { pipeline: 'another' })).toEqual([])
 })
 
 test('what is wrong with the pipeline is thrown, and what is wrong with the source is in the run', async () => {
