@@ -58,12 +58,26 @@ const cli = join(root, 'packages', 'host', 'cli', 'src', 'bin.ts')
 
 const portIsFree = async (port: number): Promise<boolean> => {
   const server = createServer()
-  const free = await Promise.race([
-    once(server.listen(port, '127.0.0.1'), 'listening').then(() => true),
-    once(server, 'error').then(() => false),
-  ])
-  server.close()
-  return free
+  try {
+    await once(server.listen(port, '127.0.0.1'), 'listening')
+    return true
+  } catch {
+    return false
+  } finally {
+    server.close()
+  }
+}
+
+/** What the training script says of itself, as one line that counts up on a terminal and every tenth line in a pipe. */
+const showTraining = (line: string): void => {
+  const { run, of, trained } = JSON.parse(line) as { run?: number; of?: number; trained?: number }
+  if (run !== undefined && of !== undefined) {
+    if (process.stdout.isTTY) process.stdout.write(`\r  training model ${run} of ${of} `)
+    else if (run % 10 === 0) say(`  training model ${run} of ${of}`)
+  } else if (trained !== undefined)
+    say(
+      `${process.stdout.isTTY ? '\r' : ''}  ${trained === 0 ? 'models were trained before' : `${trained} models trained and logged`}`,
+    )
 }
 
 /** The sample, with the address of the MLflow that is really there. */
@@ -89,8 +103,8 @@ const openMlflow = async (signal: AbortSignal): Promise<{ url: string; server: M
     signal,
     progress: (message) => say(`  ${message} …`),
   })
-  say(`MLflow answers at ${server.url}`)
-  await runPython(trainScript, ['--url', server.url, '--once'], { signal, line: (line) => say(`  ${line}`) })
+  say(`MLflow answers at ${server.url}. Training scikit-learn models (once) …`)
+  await runPython(trainScript, ['--url', server.url, '--once'], { signal, line: showTraining })
   return { url: server.url, server }
 }
 
