@@ -1,0 +1,73 @@
+// Long proofs: `pnpm prove kill [--count 1000] [--seed N]` runs a seeded test in full and writes what it saw to <name>.json, which is committed.
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpus, totalmem } from 'node:os'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+
+interface Proof {
+  /** What is shown when it passes. */
+  readonly claim: string
+  readonly file: string
+  readonly variable: string
+  readonly count: number
+}
+const proofs: Readonly<Record<string, Proof>> = {
+  kill: {
+    claim:
+      'processes killed with SIGKILL at seeded moments of a sync into DuckDB (merge, append and reconcile): nothing lost, nothing doubled; a naive sink is caught',
+    file: 'packages/core/flow/test/kill.test.ts',
+    variable: 'ECOKIT_KILLS',
+    count: 1000,
+  },
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { count: { type: 'string' }, seed: { type: 'string', default: '20261121' } },
+})
+const name = positionals[0] ?? ''
+const proof = proofs[name]
+if (proof === undefined) {
+  console.error(`No such proof: ${name === '' ? '(none given)' : name}. There are: ${Object.keys(proofs).join(', ')}`)
+  process.exit(2)
+}
+const root = resolve(import.meta.dirname, '..', '..')
+const count = Number(values.count ?? proof.count)
+const report = join(root, '.cache', `proof-${name}.json`)
+const since = Date.now()
+const child = spawn(
+  'vitest',
+  ['run', proof.file, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
+  {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, [proof.variable]: String(count), ECOKIT_SEED: values.seed },
+  },
+)
+const [code] = (await once(child, 'exit')) as [number | null]
+const { numPassedTests, numFailedTests } = JSON.parse(readFileSync(report, 'utf8')) as {
+  numPassedTests: number
+  numFailedTests: number
+}
+rmSync(report)
+const written = {
+  claim: proof.claim,
+  passed: code === 0,
+  count,
+  seed: Number(values.seed),
+  tests: { passed: numPassedTests, failed: numFailedTests },
+  seconds: Math.round((Date.now() - since) / 1000),
+  commit: execFileSync('git', ['rev-parse', 'HEAD'], { cwd: root, encoding: 'utf8' }).trim(),
+  date: new Date().toISOString(),
+  machine: {
+    node: process.version,
+    platform: `${process.platform} ${process.arch}`,
+    cores: cpus().length,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+  },
+}
+writeFileSync(join(import.meta.dirname, `${name}.json`), `${JSON.stringify(written, undefined, 2)}\n`)
+console.log(JSON.stringify(written, undefined, 2))
+process.exitCode = code ?? 1
