@@ -84,7 +84,9 @@ const describe = (schemas: readonly Json[]): string => {
       : Array.isArray(choices)
         ? `${choices.length === 1 ? '' : 'one of '}${listOf(choices.map(String))}`
         : (nouns[typeof first['type'] === 'string' ? first['type'] : ''] ?? 'a value')
-  const about = schemas.find((schema) => typeof schema['description'] === 'string')?.['description']
+  const about = schemas
+    .map((schema) => schema['description'] ?? schema['title'])
+    .find((text) => typeof text === 'string')
   return typeof about === 'string' ? `${what} (${about.replace(/\.$/, '')})` : what
 }
 
@@ -131,16 +133,15 @@ const explainIssue = (issue: z.core.$ZodIssue, schema: Json, value: unknown, bef
     case 'invalid_key':
       return here(issue.issues[0]?.message ?? 'not a good name', 'key')
   }
-  if (found === undefined) return here(`missing; expected ${describe(schemasAt(schema, path))}`)
+  // A connector's own words for a field are better than ours.
+  const own = !issue.message.startsWith('Invalid ')
+  if (found === undefined && issue.code !== 'custom')
+    return here(`missing; ${own ? issue.message : `expected ${describe(schemasAt(schema, path))}`}`)
   switch (issue.code) {
     case 'invalid_type':
-      return here(
-        issue.message.startsWith('Invalid input')
-          ? `expected ${nouns[issue.expected] ?? issue.expected}, found ${nounOf(found)}`
-          : issue.message,
-      )
+      return here(own ? issue.message : `expected ${nouns[issue.expected] ?? issue.expected}, found ${nounOf(found)}`)
     case 'invalid_value': {
-      if (!issue.message.startsWith('Invalid ')) return here(issue.message)
+      if (own) return here(issue.message)
       const values = issue.values.map(String)
       return typeof found === 'string'
         ? here(unknownWord('value', found, values, 'allowed values'))

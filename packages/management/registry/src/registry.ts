@@ -19,9 +19,9 @@ export interface RegistryOptions {
   /** The installed connectors. */
   readonly connectors: readonly AnyConnector[]
   /** The checked file; its partners are written into the store. Absent: only what the API registered, and no credentials. */
-  readonly ecosystem?: Ecosystem
+  readonly ecosystem?: Ecosystem | undefined
   /** Where `${env:NAME}` is looked up. Default: the process's environment. */
-  readonly env?: Readonly<Record<string, string | undefined>>
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined
   /** Epoch milliseconds; default the machine's clock. */
   readonly now?: () => number
 }
