@@ -2,14 +2,23 @@
 import { createRequire } from 'node:module'
 import { openTerminal } from './output/terminal.ts'
 import { main } from './program.ts'
+import { exits } from './usage.ts'
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string }
+const terminal = openTerminal()
 
-// `ecokit read … | head`: the reader has what it wanted, so there is nothing left to do and nothing to complain about.
+const fatal = (error: unknown): void => {
+  void import('./explain.ts').then(({ errorLine }) => {
+    terminal.note(errorLine(terminal, error))
+    process.exit(exits.failed)
+  })
+}
+process.on('uncaughtException', fatal)
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0)
-  throw error
+  // `ecokit read … | head`: the reader has what it wanted, so there is nothing left to do and nothing to complain about.
+  if (error.code === 'EPIPE') process.exit(exits.done)
+  fatal(error)
 })
 process.stderr.on('error', () => undefined)
 
-process.exitCode = await main(process.argv.slice(2), openTerminal(), version)
+process.exitCode = await main(process.argv.slice(2), terminal, version)

@@ -2,10 +2,11 @@ import { dirname, resolve } from 'node:path'
 import type { EcosystemRuntime } from '@ecokit/server/ecosystem'
 import { loadConnectors } from './connectors.ts'
 import type { Invocation } from './program.ts'
+import { errorLine } from './explain.ts'
 
 /** Opens what `--file` names, works with it and closes it. Relative paths in the file are meant from its own folder, so that is where we go. */
 export const withRuntime = async <T>(
-  { file }: Pick<Invocation, 'file'>,
+  { file, terminal }: Invocation,
   work: (runtime: EcosystemRuntime) => Promise<T>,
 ): Promise<T> => {
   const path = resolve(file)
@@ -15,7 +16,11 @@ export const withRuntime = async <T>(
   } catch {
     // A folder that is not there holds no file either, and that is what opening it says.
   }
-  const runtime = await openEcosystem({ file: path, connectors })
+  const runtime = await openEcosystem({
+    file: path,
+    connectors,
+    onError: (error) => terminal.note(errorLine(terminal, error)),
+  })
   try {
     return await work(runtime)
   } finally {

@@ -1,6 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import type { Terminal } from './output/terminal.ts'
-import { exitOf, exits, explain } from './usage.ts'
+import { exits } from './usage.ts'
 
 /** The options that every command has. */
 export interface CommonOptions {
@@ -118,8 +118,8 @@ export const main = async (argv: readonly string[], terminal: Terminal, version:
   } catch (thrown) {
     // Commander has said already what was wrong, and shown help where that was asked for.
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? exits.done : exits.usage
-    terminal.note(`${terminal.paintNote('red', 'error:')} ${explain(thrown)}\n`)
-    if (process.env['ECOKIT_DEBUG'] !== undefined && thrown instanceof Error) terminal.note(`${thrown.stack ?? ''}\n`)
+    const { errorLine, exitOf } = await import('./explain.ts')
+    terminal.note(errorLine(terminal, thrown))
     return exitOf(thrown)
   }
 }

@@ -1,16 +1,16 @@
-/** A signal that Ctrl-C and SIGTERM abort; the second one ends the process at once. */
+const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/** Gives the work a signal that Ctrl-C, SIGTERM and a closed terminal abort; the second one ends the process at once. */
 export const interruptible = async <T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
   const stopping = new AbortController()
-  const stop = (name: NodeJS.Signals) => {
-    if (stopping.signal.aborted) process.exit(name === 'SIGINT' ? 130 : 143)
+  const stop = (): void => {
+    if (stopping.signal.aborted) process.exit(130)
     stopping.abort()
   }
-  process.on('SIGINT', stop)
-  process.on('SIGTERM', stop)
+  for (const name of names) process.on(name, stop)
   try {
     return await work(stopping.signal)
   } finally {
-    process.off('SIGINT', stop)
-    process.off('SIGTERM', stop)
+    for (const name of names) process.off(name, stop)
   }
 }

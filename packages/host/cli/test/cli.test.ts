@@ -3,9 +3,12 @@ import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { parseEcosystem } from '@ecokit/registry/file'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { loadConnectors } from '../src/connectors.ts'
 import { ecokit, inProcess, openFolder, rows, start, until, writeEcosystem } from './run.ts'
+
+// Each step is a process of its own, and the machine may be busy.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 300_000 })
 
 let folder: string
 let remove: () => Promise<void>
@@ -43,7 +46,8 @@ test('help needs neither a store, nor a server, nor a database', async () => {
   const { ended } = start(folder, ['--help'], { NODE_DEBUG: 'esm,module' })
   const { err } = await ended
   expect(err).toContain('commander')
-  for (const heavy of ['kysely', 'hono', 'undici', 'duckdb', 'connector-mlflow']) expect(err).not.toContain(heavy)
+  for (const heavy of ['zod', 'kysely', 'hono', 'undici', 'duckdb', 'connector-mlflow'])
+    expect(err).not.toContain(heavy)
 })
 
 const wrong: [string[], string][] = [
@@ -89,7 +93,9 @@ test('partners: what the last check saw', async () => {
     { name: 'files', connector: 'local', tier: 'community', origin: 'file', health: { status: 'healthy' } },
     { name: 'lake' },
   ])
-  expect((await ecokit(folder, 'partners')).out).toMatch(/^PARTNER .*\nfiles +local +community +healthy +.* ago +file\n/)
+  expect((await ecokit(folder, 'partners')).out).toMatch(
+    /^PARTNER .*\nfiles +local +community +healthy +.* ago +file\n/,
+  )
 })
 
 test('connectors: the list, one of them, JSON', async () => {
@@ -99,7 +105,10 @@ test('connectors: the list, one of them, JSON', async () => {
   expect(one.out).toMatch(/runs\.search +read +many/)
   const list = JSON.parse((await ecokit(folder, 'connectors', '--json')).out) as { id: string }[]
   expect(list.map(({ id }) => id)).toEqual(['mlflow', 'local'])
-  expect(JSON.parse((await ecokit(folder, 'connectors', 'local', '--json')).out)).toMatchObject({ id: 'local', discovers: true })
+  expect(JSON.parse((await ecokit(folder, 'connectors', 'local', '--json')).out)).toMatchObject({
+    id: 'local',
+    discovers: true,
+  })
 })
 
 test('read: every format holds every value', async () => {
@@ -144,8 +153,7 @@ test('sync, runs and run: progress, a table per stream, JSON', async () => {
   expect(listed[0]).toEqual(run)
   expect((await ecokit(folder, 'runs', '--pipeline', 'other', '--json')).out).toBe('[]\n')
   expect((await ecokit(folder, 'runs')).out).toContain(`${run.id}  files-to-lake  completed`)
-  for (const id of [run.id, 'latest'])
-    expect(JSON.parse((await ecokit(folder, 'run', id, '--json')).out)).toEqual(run)
+  for (const id of [run.id, 'latest']) expect(JSON.parse((await ecokit(folder, 'run', id, '--json')).out)).toEqual(run)
   const shown = await ecokit(folder, 'run', run.id)
   expect(shown.out).toMatch(/^files-to-lake {2}completed {2}files → lake\.tables\n/)
   expect((await ecokit(folder, 'run', run.id.slice(0, 3))).err).toContain('runs begin with')
@@ -173,7 +181,14 @@ test('init: a sample that its own check accepts; it overwrites nothing', async (
   const file = join(other.folder, 'ecosystem.yaml')
   const text = await readFile(file, 'utf8')
   expect(parseEcosystem(text, { connectors: await loadConnectors() }).problems).toEqual([])
-  expect(parseEcosystem(text.replaceAll(/^# (credentials|  )/gm, '$1').replace('# credentials: mlflow-token ', 'credentials: mlflow-token '), { connectors: await loadConnectors() }).problems).toEqual([])
+  expect(
+    parseEcosystem(
+      text
+        .replaceAll(/^# (credentials| {2})/gm, '$1')
+        .replace('# credentials: mlflow-token ', 'credentials: mlflow-token '),
+      { connectors: await loadConnectors() },
+    ).problems,
+  ).toEqual([])
   expect(await readFile(join(other.folder, '.gitignore'), 'utf8')).toBe('.ecokit/\n')
   const again = await ecokit(other.folder, 'init')
   expect([again.code, again.err]).toEqual([
@@ -208,7 +223,7 @@ pipelines: { down: { source: prod, sink: lake } }
   expect(sync.code).toBe(1)
   expect(sync.err).toMatch(/error: down failed after .*: prod: .*/)
   const read = await ecokit(other.folder, 'read', 'prod', 'runs')
-  expect([read.code, /^error: prod: /.test(read.err)]).toEqual([1, true])
+  expect([read.code, read.err.startsWith('error: prod: ')]).toEqual([1, true])
   await other.remove()
 })
 
@@ -237,7 +252,7 @@ partners:
   prod:
     connector: mlflow
     config: { trackingUri: 'http://127.0.0.1:9' }
-    credentials: { scheme: bearer, token: '\${env:PROD_TOKEN}' }
+    credentials: { scheme: token, token: '\${env:PROD_TOKEN}' }
 `,
   )
   const without = await ecokit(other.folder, 'read', 'prod', 'runs')
@@ -258,7 +273,9 @@ test('up: prints the link once, leaves server.json and token, and ends at SIGTER
   const token = (await readFile(join(state, 'token'), 'utf8')).trim()
   const { url, pid } = JSON.parse(await readFile(join(state, 'server.json'), 'utf8')) as { url: string; pid: number }
   expect([link, pid]).toEqual([`${url}/?token=${token}`, child.pid])
-  if (process.platform !== 'win32') expect((await stat(join(state, 'token'))).mode & 0o777).toBe(0o600)
+  // Windows keeps no such bits.
+  const mode = process.platform === 'win32' ? 0o600 : (await stat(join(state, 'token'))).mode & 0o777
+  expect(mode).toBe(0o600)
   const reply = await fetch(`${url}/api/summary`, { headers: { authorization: `Bearer ${token}` } })
   expect(reply.status).toBe(200)
   expect((await fetch(`${url}/api/summary`)).status).toBe(401)
@@ -269,7 +286,9 @@ test('up: prints the link once, leaves server.json and token, and ends at SIGTER
   await expect(stat(join(state, 'server.json'))).rejects.toThrow()
 
   const again = start(folder, ['up', '--json'])
-  const said = JSON.parse(await until(() => (again.so.out.endsWith('\n') ? again.so.out : undefined))) as { link: string }
+  const said = JSON.parse(await until(() => (again.so.out.endsWith('\n') ? again.so.out : undefined))) as {
+    link: string
+  }
   expect(said.link).toContain(token)
   again.child.kill('SIGINT')
   expect((await again.ended).code).toBe(0)
@@ -285,7 +304,7 @@ test('up: a port that is taken is said so', async () => {
 })
 
 test('Ctrl-C cancels a sync, and the next one brings everything', async () => {
-  await writeFile(join(folder, 'files', 'large.ndjson'), rows(400_000))
+  await writeFile(join(folder, 'files', 'large.ndjson'), rows(150_000))
   const { child, so, ended } = start(folder, ['sync', 'files-to-lake'])
   await until(() => (so.err.includes('large: full_refresh') ? true : undefined))
   child.kill('SIGINT')
@@ -306,7 +325,11 @@ test('kill -9 in the middle of a sync, then sync again: nothing lost, nothing do
   const [, dead] = JSON.parse((await ecokit(folder, 'runs', '--json', '--limit', '2')).out) as Run[]
   expect(dead!.status).toBe('failed')
   const { out } = await ecokit(folder, 'read', 'lake', 'large', '--format', 'csv')
-  const ids = out.trimEnd().split('\n').slice(1).map((line) => Number(line.split(',')[0]))
-  expect(ids.length).toBe(400_000)
-  expect(new Set(ids).size).toBe(400_000)
+  const ids = out
+    .trimEnd()
+    .split('\n')
+    .slice(1)
+    .map((line) => Number(line.split(',')[0]))
+  expect(ids.length).toBe(150_000)
+  expect(new Set(ids).size).toBe(150_000)
 })

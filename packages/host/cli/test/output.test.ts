@@ -13,20 +13,25 @@ const columns = [
 ]
 
 test('a table is aligned, numbers at the right', () => {
-  expect(table(columns, [['a', 5], ['名前', 12_345]], { paint })).toBe('NAME  COUNT\na         5\n名前  12345\n')
+  expect(
+    table(
+      columns,
+      [
+        ['a', 5],
+        ['名前', 12_345],
+      ],
+      { paint },
+    ),
+  ).toBe('NAME  COUNT\na         5\n名前  12345\n')
   expect(table(columns, [], { paint })).toBe('NAME  COUNT\n')
 })
 
 test('a table never is wider than the terminal, and says what it left out', () => {
   fc.assert(
-    fc.property(
-      fc.array(fc.tuple(fc.string(), fc.integer())),
-      fc.integer({ min: 12, max: 100 }),
-      (rows, limit) => {
-        const lines = table(columns, rows, { paint, columns: limit }).trimEnd().split('\n')
-        for (const line of lines.slice(0, rows.length + 1)) expect(width(line)).toBeLessThanOrEqual(limit)
-      },
-    ),
+    fc.property(fc.array(fc.tuple(fc.string(), fc.integer())), fc.integer({ min: 12, max: 100 }), (rows, limit) => {
+      const lines = table(columns, rows, { paint, columns: limit }).trimEnd().split('\n')
+      for (const line of lines.slice(0, rows.length + 1)) expect(width(line)).toBeLessThanOrEqual(limit)
+    }),
   )
   const many = Array.from({ length: 9 }, (_, at) => ({ title: `COLUMN${at}`, cell: () => 'some text' }))
   expect(table(many, [{}], { paint, columns: 30 })).toMatch(/6 more columns did not fit: COLUMN3, .*COLUMN8\n$/)
@@ -54,7 +59,13 @@ test('a text is cut to the cells that it may take', () => {
 
 test('sizes and durations for people', () => {
   expect([0, 999, 1000, 1_234_567, 5e15].map(size)).toEqual(['0 B', '999 B', '1.0 kB', '1.2 MB', '5000.0 TB'])
-  expect([12.4, 3400, 312_000, 7_200_000, 300_000_000].map(duration)).toEqual(['12 ms', '3.4 s', '5 min 12 s', '2 h 0 min', '3 d'])
+  expect([12.4, 3400, 312_000, 7_200_000, 300_000_000].map(duration)).toEqual([
+    '12 ms',
+    '3.4 s',
+    '5 min 12 s',
+    '2 h 0 min',
+    '3 d',
+  ])
 })
 
 const parseCsv = (line: string): string[] =>
@@ -63,8 +74,8 @@ const parseCsv = (line: string): string[] =>
   )
 
 test('CSV keeps every text, tells an empty one from null, and writes objects as JSON', () => {
-  expect(csvLine([1n, null, '', 'a,b', 'say "hi"\n', { a: [1] }, new Date(0)])).toBe(
-    '1,,"","a,b","say ""hi""\n","{""a"":[1]}",1970-01-01T00:00:00.000Z\n',
+  expect(csvLine([1n, null, '', 'a,b', 'say "hi"\n', { a: [1] }, new Date(0), NaN])).toBe(
+    '1,,"","a,b","say ""hi""\n","{""a"":[1]}",1970-01-01T00:00:00.000Z,NaN\n',
   )
   fc.assert(
     fc.property(fc.array(fc.string(), { minLength: 1 }), (texts) => {
@@ -92,7 +103,15 @@ const progress = (stream: string, status: 'running' | 'completed', read: number)
 const recorder = (live: boolean): { terminal: Terminal; written: () => string } => {
   let text = ''
   const note = (part: string) => void (text += part)
-  const terminal = { out: () => Promise.resolve(), note, paint, paintNote: paint, columns: undefined, interactive: false, live }
+  const terminal = {
+    out: () => Promise.resolve(),
+    note,
+    paint,
+    paintNote: paint,
+    columns: undefined,
+    interactive: false,
+    live,
+  }
   return { terminal, written: () => text }
 }
 

@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { integrationError } from '@ecokit/contracts'
 import type { AnyConnection, AnyConnector } from '@ecokit/contracts'
-import { sync } from '@ecokit/flow'
+import { recoverRuns, sync } from '@ecokit/flow'
 import type { Progress, RunResult, Trigger } from '@ecokit/flow'
 import { openHealthMonitor } from '@ecokit/health'
 import type { HealthMonitor } from '@ecokit/health'
@@ -32,6 +32,8 @@ export interface EcosystemRuntime {
   connect(partner: string): Promise<AnyConnection>
   /** Runs a pipeline to its end; throws `not_found` for a name that the file does not have, `conflict` while it runs already. */
   sync(pipeline: string, request?: SyncRequest): Promise<RunResult>
+  /** Marks runs as failed whose process is gone; gives their ids. */
+  readonly recover: () => Promise<readonly string[]>
   close(): Promise<void>
 }
 
@@ -43,6 +45,8 @@ export interface OpenEcosystem {
   readonly stateFolder?: string
   /** Where `${env:NAME}` is looked up. Default: the process's environment. */
   readonly env?: Readonly<Record<string, string | undefined>>
+  /** Told of faults of the health checks that have no caller, such as a full disk. */
+  readonly onError?: (error: unknown) => void
 }
 
 /** The state folder of an `ecosystem.yaml`. */
@@ -67,6 +71,7 @@ export const openEcosystem = async (options: OpenEcosystem): Promise<EcosystemRu
       store,
       partners: () => registry.checks(),
       connect: (name) => registry.connect(name),
+      ...(options.onError === undefined ? {} : { onError: options.onError }),
     })
     const lineage = { file: resolve(dirname(file), ecosystem.lineage.file) }
     return {
@@ -94,6 +99,7 @@ export const openEcosystem = async (options: OpenEcosystem): Promise<EcosystemRu
           await source.close()
         }
       },
+      recover: () => recoverRuns(store, { lineage, namespace: ecosystem.lineage.namespace }),
       close: async () => {
         await health.close()
         await store.close()

@@ -57,6 +57,9 @@ const proof = (context: Context, token: string): 'token' | 'cookie' | undefined 
 // Cookies are shared by all ports of a host, so another local page's request carries ours too; what it cannot forge is where it comes from.
 const foreignPage = (context: Context): boolean => {
   const site = context.req.header('sec-fetch-site')
+  // Following a link to the console shows it to its user and to nobody else: it cannot be framed, and no other page can read it.
+  const link = context.req.method === 'GET' && context.req.header('sec-fetch-dest') === 'document'
+  if (link && !context.req.path.startsWith('/api/')) return false
   if (site !== undefined && site !== 'same-origin' && site !== 'none') return true
   if (context.req.method === 'GET' || context.req.method === 'HEAD') return false
   return context.req.header('origin') === undefined && site !== 'same-origin'

@@ -1,6 +1,5 @@
 import type { HttpBindings } from '@hono/node-server'
 import type { IntegrationError } from '@ecokit/contracts'
-import { recoverRuns } from '@ecokit/flow'
 import { createApp } from './app.ts'
 import type { EcosystemRuntime } from './ecosystem.ts'
 import { allowedHosts } from './guard.ts'
@@ -42,7 +41,7 @@ export interface Server extends AsyncDisposable {
 /** Serves an ecosystem: checks partners, runs the pipelines that have an interval, and answers. Throws `conflict` where the port is taken. */
 export const openServer = async (options: ServerOptions): Promise<Server> => {
   const { runtime, token, consoleDirectory, version = '0.0.0', onError = () => undefined } = options
-  const { store, health, registry, ecosystem } = runtime
+  const { health, registry, ecosystem } = runtime
   const host = options.host ?? ecosystem.server.host
   const hub = openHub()
   const runner = openRunner(runtime, onError)
@@ -84,7 +83,7 @@ export const openServer = async (options: ServerOptions): Promise<Server> => {
 
   const listening = await listen(app, host, options.port ?? ecosystem.server.port)
   hosts = allowedHosts(host, listening.port)
-  await recoverRuns(store)
+  await runtime.recover()
   const watching = watch({ runtime, hub, views, onError })
   health.start()
   runner.startSchedules()

@@ -194,6 +194,14 @@ test.each([
   expect(hub.size()).toBe(0)
 })
 
+test('a link on another page opens the console, and neither a frame nor the API', async () => {
+  const from = (dest: string) => ({ ...cookie, 'sec-fetch-site': 'same-site', 'sec-fetch-dest': dest })
+  expect((await ask(server.url, '/', { headers: from('document') })).text).toBe('<h1>console</h1>')
+  expect((await ask(server.url, '/', { headers: from('iframe') })).status).toBe(403)
+  expect((await ask(server.url, '/', { headers: from('document'), method: 'POST' })).status).toBe(403)
+  expect((await ask(server.url, '/api/changes', { headers: from('document') })).status).toBe(403)
+})
+
 test('a form on another page changes nothing', async () => {
   const before = changes
   const form = { 'content-type': 'application/x-www-form-urlencoded' }

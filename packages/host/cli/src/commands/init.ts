@@ -8,7 +8,7 @@ version: 1
 
 # Secrets never stand in this file: name the environment variable that holds them.
 # credentials:
-#   mlflow-token: { scheme: bearer, token: '\${env:MLFLOW_TOKEN}' }
+#   mlflow-token: { scheme: token, token: '\${env:MLFLOW_TOKEN}' }
 
 partners:
   mlflow:

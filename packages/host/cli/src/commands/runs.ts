@@ -18,8 +18,9 @@ export const runs = (
   invocation: Invocation,
   options: { readonly pipeline?: string; readonly limit: number },
 ): Promise<number> =>
-  withRuntime(invocation, async ({ store }) => {
+  withRuntime(invocation, async ({ store, recover }) => {
     const { terminal, json } = invocation
+    await recover()
     const found = await listRuns(store, options)
     if (json) await terminal.out(`${JSON.stringify(found, undefined, 2)}\n`)
     else
@@ -44,8 +45,9 @@ export const runs = (
 
 /** Shows one run with its streams. */
 export const showRun = (invocation: Invocation, id: string): Promise<number> =>
-  withRuntime(invocation, async ({ store }) => {
+  withRuntime(invocation, async ({ store, recover }) => {
     const { terminal, json } = invocation
+    await recover()
     const matching = (await listRuns(store, { limit: 500 })).filter((run) => id === 'latest' || run.id.startsWith(id))
     const [found, second] = matching
     const run = (await getRun(store, id)) ?? found

@@ -8,6 +8,7 @@ import { visible } from '../output/text.ts'
 import type { Invocation } from '../program.ts'
 import { interruptible } from '../signals.ts'
 import { keepToken } from '../token.ts'
+import { errorLine } from '../explain.ts'
 import { exits } from '../usage.ts'
 
 export interface UpOptions {
@@ -43,10 +44,7 @@ export const up = async (invocation: Invocation, { host, port }: UpOptions): Pro
       token,
       consoleDirectory,
       version,
-      onError: ({ message, stack }) => {
-        terminal.note(`${paintNote('red', 'error:')} ${visible(message)}\n`)
-        if (process.env['ECOKIT_DEBUG'] !== undefined) terminal.note(`${stack ?? ''}\n`)
-      },
+      onError: (error) => terminal.note(errorLine(terminal, error)),
     })
     const file = join(folder, 'server.json')
     try {

@@ -66,9 +66,9 @@ export const table = <Row>(columns: readonly Column<Row>[], rows: readonly Row[]
 
 /** How one value of a record reads in a cell or a CSV field. */
 export const plain = (value: unknown): string => {
+  if (typeof value === 'string' || typeof value === 'number') return String(value)
   if (value === null || value === undefined) return ''
-  if (value instanceof Date) return value.toISOString()
-  return typeof value === 'object' ? toJson(value) : String(value as string | number | bigint | boolean)
+  return value instanceof Date ? value.toISOString() : toJson(value)
 }
 
 /** Columns for records of any shape, in the order of `names`. */
