@@ -4,7 +4,7 @@ import { format } from 'node:util'
 import { cacheFolder } from './install.ts'
 import { installExtension, openWorkbench, type Workbench } from './workbench.ts'
 
-const timeLimitMs = 300_000
+const timeLimitMs = 600_000
 /** What of the environment reaches the extension host; the rest of the caller's stays out of the tests. */
 const passedOn = /^(ECOKIT_|VSCODE_TEST|MOCHA_|NODE_V8_COVERAGE$)/
 /** Lines that the workbench prints on every start and that say nothing about the tests. */
@@ -106,7 +106,7 @@ const runTests = async ({ folder, developmentPaths, values }: Arguments): Promis
 
 /**
  * Stands in for the desktop executable of VS Code: takes its arguments, runs the tests in code-server's real extension host with a headless browser as
- * the window, and gives the suite's own exit code; 124 after five minutes, 70 and 72 when the browser or the server died.
+ * the window, and gives the suite's own exit code; 124 after ten minutes, 70 and 72 when the browser or the server died.
  */
 export const runHost = async (words: readonly string[]): Promise<number> => {
   try {

@@ -11,8 +11,6 @@ export interface FollowOptions {
   readonly onProblem?: (message: string) => void
   /** Between two attempts: doubled from `firstMs` to `maxMs`, with up to a quarter taken off at random. */
   readonly backoff?: { readonly firstMs: number; readonly maxMs: number }
-  /** How often the whole list is fetched again while the stream is open: a partner that was removed sends no event. */
-  readonly refreshMs?: number
   readonly random?: () => number
 }
 
@@ -35,33 +33,28 @@ const followOnce = async (
     readonly list: (partners: Awaited<ReturnType<typeof fetchPartners>>) => void
     readonly event: (event: ServerEvent) => void
   },
-  refreshMs: number,
   signal: AbortSignal,
 ): Promise<void> => {
   const session = new AbortController()
   const ends = AbortSignal.any([signal, session.signal])
-  // Events that arrive while the list is on its way may be newer than it: they are kept, and applied after it.
-  let waiting: ServerEvent[] | undefined
+  // Events that arrive before the list may be newer than it: they are kept, and applied after it.
+  let waiting: ServerEvent[] | undefined = []
   let failure: unknown
-  const refresh = async (): Promise<void> => {
-    if (waiting !== undefined) return
-    waiting = []
+  const list = async (): Promise<void> => {
     try {
       on.list(await fetchPartners(target, ends))
-      for (const event of waiting) on.event(event)
-    } catch (error) {
-      failure ??= error
-      session.abort()
-    } finally {
+      for (const event of waiting ?? []) on.event(event)
       waiting = undefined
+    } catch (error) {
+      failure = error
+      session.abort()
     }
   }
-  const timer = setInterval(() => void refresh(), refreshMs)
   try {
     await followEvents(
       target,
       {
-        open: () => void refresh(),
+        open: () => void list(),
         event: (event) => {
           if (waiting === undefined) on.event(event)
           else waiting.push(event)
@@ -72,14 +65,13 @@ const followOnce = async (
   } catch (error) {
     throw failure ?? error
   } finally {
-    clearInterval(timer)
     session.abort()
   }
 }
 
 /** Keeps a model of the server up to date, for as long as it is open, through restarts of the server. */
 export const follow = (options: FollowOptions): Following => {
-  const { backoff = { firstMs: 500, maxMs: 10_000 }, refreshMs = 60_000, random = Math.random } = options
+  const { backoff = { firstMs: 500, maxMs: 10_000 }, random = Math.random } = options
   const closing = new AbortController()
   let session = new AbortController()
   let model = nothing
@@ -138,11 +130,10 @@ export const follow = (options: FollowOptions): Following => {
         change(withPartners(withConnection(model, { kind: 'live', url }), partners))
       }
       const event = (event: ServerEvent): void => {
-        const name = event.kind === 'partner' ? event.partner.name : event.check.partner
-        const known = model.partners.some((partner) => partner.name === name)
-        change(withEvent(model, event), known ? name : undefined)
+        const known = event.kind !== 'removed' && model.partners.some(({ name }) => name === event.name)
+        change(withEvent(model, event), known ? event.name : undefined)
       }
-      await followOnce(located, { list, event }, refreshMs, signal)
+      await followOnce(located, { list, event }, signal)
       connection({ kind: 'down', url, reason: `the server at ${url} has ended` })
     } catch (error) {
       if (signal.aborted) return true

@@ -34,15 +34,15 @@ export const withPartners = (model: Model, partners: readonly Partner[]): Model 
   partners: partners.map((partner) => ({ ...partner, lastCheck: partner.health })).sort(byName),
 })
 
-/** A `partner` event brings the state, a `check` event only what the newest check saw. */
 export const withEvent = (model: Model, event: ServerEvent): Model => {
-  if (event.kind === 'partner') {
-    const others = model.partners.filter(({ name }) => name !== event.partner.name)
-    return { ...model, partners: [...others, { ...event.partner, lastCheck: event.partner.health }].sort(byName) }
-  }
-  const { partner, health } = event.check
-  const seen = (known: KnownPartner): KnownPartner => (known.name === partner ? { ...known, lastCheck: health } : known)
-  return { ...model, partners: model.partners.map(seen) }
+  const others = model.partners.filter(({ name }) => name !== event.name)
+  if (event.kind === 'removed') return { ...model, partners: others }
+  const known = model.partners.find(({ name }) => name === event.name)
+  const changed: KnownPartner | undefined =
+    event.kind === 'partner'
+      ? { ...event.partner, lastCheck: known?.lastCheck ?? event.partner.health }
+      : known && { ...known, health: event.health, lastCheck: event.check }
+  return changed === undefined ? model : { ...model, partners: [...others, changed].sort(byName) }
 }
 
 /** A partner's state; `unknown` until the first check. */

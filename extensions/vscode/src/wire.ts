@@ -28,7 +28,9 @@ const partner = z.object({
   owner: optionalText,
   health: health.nullish().transform((value) => value ?? undefined),
 })
-const check = z.object({ partner: z.string(), health })
+const partners = z.object({ partners: z.array(partner) })
+const check = z.object({ partner: z.string(), health, check: health })
+const removed = z.object({ name: z.string() })
 const problem = z.object({ error: z.object({ code: z.string(), message: z.string() }) })
 
 export type Status = z.output<typeof status>
@@ -36,12 +38,13 @@ export type Status = z.output<typeof status>
 export type PartnerHealth = z.output<typeof health>
 export type Partner = z.output<typeof partner>
 
-/** What happened at the server, as far as it is shown. */
+/** What happened at the server, as far as it is shown: a partner is new or another state, was checked, or is gone. */
 export type ServerEvent =
-  | { readonly kind: 'partner'; readonly partner: Partner }
-  | { readonly kind: 'check'; readonly check: z.output<typeof check> }
+  | { readonly kind: 'partner'; readonly name: string; readonly partner: Partner }
+  | { readonly kind: 'check'; readonly name: string; readonly health: PartnerHealth; readonly check: PartnerHealth }
+  | { readonly kind: 'removed'; readonly name: string }
 
-export const parsePartners = (value: unknown): readonly Partner[] => z.array(partner).parse(value)
+export const parsePartners = (value: unknown): readonly Partner[] => partners.parse(value).partners
 export const parseHealth = (value: unknown): PartnerHealth => health.parse(value)
 
 /** The server's own sentence about a refusal, where it gave one. */
@@ -53,19 +56,23 @@ export const parseProblem = (text: string): string | undefined => {
   }
 }
 
+const readers: Readonly<Record<string, (value: unknown) => ServerEvent>> = {
+  partner: (value) => {
+    const read = partner.parse(value)
+    return { kind: 'partner', name: read.name, partner: read }
+  },
+  check: (value) => {
+    const read = check.parse(value)
+    return { kind: 'check', name: read.partner, health: read.health, check: read.check }
+  },
+  'partner-removed': (value) => ({ kind: 'removed', name: removed.parse(value).name }),
+}
+
 /** An event of the stream; undefined for one that is not shown or that cannot be read. */
-export const parseEvent = (name: string, data: string): ServerEvent | undefined => {
-  if (name !== 'partner' && name !== 'check') return undefined
-  let value: unknown
+export const parseEvent = (event: string, data: string): ServerEvent | undefined => {
   try {
-    value = JSON.parse(data)
+    return readers[event]?.(JSON.parse(data))
   } catch {
     return undefined
   }
-  if (name === 'partner') {
-    const read = partner.safeParse(value)
-    return read.success ? { kind: 'partner', partner: read.data } : undefined
-  }
-  const read = check.safeParse(value)
-  return read.success ? { kind: 'check', check: read.data } : undefined
 }

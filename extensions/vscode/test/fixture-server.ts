@@ -32,7 +32,6 @@ export interface FixtureServer {
   readonly requests: readonly string[]
   /** Partners that a check finds as they are; a new state is sent to everyone who follows the events. */
   set(partner: FixturePartner): void
-  /** Gone without an event, as when another client removes it. */
   remove(name: string): void
   /** Sends an event to everyone who follows. */
   send(event: string, data: unknown): void
@@ -81,7 +80,7 @@ export const openFixtureServer = async (
       return
     }
     const checked = /^\/api\/partners\/([^/]+)\/check$/.exec(pathname)?.[1]
-    if (pathname === '/api/partners') json(response, 200, [...known.values()])
+    if (pathname === '/api/partners') json(response, 200, { partners: [...known.values()] })
     else if (pathname === '/api/events') {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       followers.add(response)
@@ -92,8 +91,9 @@ export const openFixtureServer = async (
       if (health === undefined || health === null)
         json(response, 404, { error: { code: 'not_found', message: `there is no partner ${checked}` } })
       else {
-        const { since: _since, ...seen } = { ...health, checkedAt: new Date().toISOString() }
-        send('check', { partner: checked, health: seen })
+        const state = { ...health, checkedAt: new Date().toISOString() }
+        const { since: _since, ...seen } = state
+        send('check', { partner: checked, health: state, check: seen })
         json(response, 200, seen)
       }
     } else json(response, 404, { error: { code: 'not_found', message: `there is no ${pathname}` } })
@@ -134,10 +134,15 @@ export const openFixtureServer = async (
     requests,
     set: (partner) => {
       known.set(partner.name, partner)
+      if (partner.health !== null) {
+        const { since: _since, ...seen } = partner.health
+        send('check', { partner: partner.name, health: partner.health, check: seen })
+      }
       send('partner', partner)
     },
     remove: (name) => {
       known.delete(name)
+      send('partner-removed', { name })
     },
     send,
     write: (bytes) => {

@@ -25,7 +25,7 @@ const serve = async (folder?: string): Promise<FixtureServer> => {
 }
 const look = (folder: string, serverUrl = '', storedToken: (url: string) => string | undefined = () => undefined) =>
   locate({ serverUrl, folders: [folder], storedToken: (url) => Promise.resolve(storedToken(url)) })
-const open = (folder: string, refreshMs = 60_000) => {
+const open = (folder: string) => {
   const models: Model[] = []
   const changes: (string | undefined)[] = []
   const following = follow({
@@ -35,7 +35,6 @@ const open = (folder: string, refreshMs = 60_000) => {
       changes.push(changed)
     },
     backoff: { firstMs: 5, maxMs: 20 },
-    refreshMs,
   })
   closers.push(() => following.close())
   return { following, models, changes }
@@ -88,10 +87,10 @@ test('finds a server that starts later, loses one that is killed and finds it ag
   expect(kinds.slice(kinds.indexOf('down')).filter((each) => each === 'connecting')).toEqual([])
 })
 
-test('a partner that was removed without an event is gone after the next refresh', async () => {
+test('a partner that is removed is gone', async () => {
   const folder = await temporary()
   const server = await serve(folder)
-  const { following } = open(folder, 10)
+  const { following } = open(folder)
   await until(() => rowsOf(following.model()).length === 3)
   server.remove('lake')
   await until(() => rowsOf(following.model()).length === 2)

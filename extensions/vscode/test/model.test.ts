@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest'
-import { nothing, statusOf, withConnection, withEvent, withPartners, type Model } from '../src/model.ts'
+import { nothing, withConnection, withEvent, withPartners, type Model } from '../src/model.ts'
 import { badgeOf, escapeMarkdown, rowsOf, statusLineOf } from '../src/presentation.ts'
 import { parseEvent, parsePartners } from '../src/wire.ts'
 import { changed, samplePartners, type FixturePartner } from './fixture-server.ts'
 
 const live = (partners: readonly unknown[]): Model =>
-  withPartners(withConnection(nothing, { kind: 'live', url: 'http://127.0.0.1:1' }), parsePartners(partners))
+  withPartners(withConnection(nothing, { kind: 'live', url: 'http://127.0.0.1:1' }), parsePartners({ partners }))
 const after = (model: Model, name: string, data: unknown): Model => {
   const event = parseEvent(name, JSON.stringify(data))
   return event === undefined ? model : withEvent(model, event)
@@ -42,11 +42,13 @@ test('a partner event turns the row red, sets badge and status bar, and the next
   expect(statusLineOf(green)).not.toHaveProperty('alarm')
 })
 
-test('a check event shows what was seen and leaves the state alone', () => {
-  const health = { status: 'unhealthy', code: 'timeout', message: 'no answer', checkedAt: '2026-11-21T12:00:10.000Z' }
-  const model = after(live(samplePartners), 'check', { partner: 'mlflow', health })
-  expect(model.partners.map((partner) => [partner.name, statusOf(partner)])).toContainEqual(['mlflow', 'healthy'])
+test('a check event brings the state and, apart from it, what this one check saw', () => {
+  const state = { ...samplePartners[0]?.health, checkedAt: '2026-11-21T12:00:10.000Z' }
+  const check = { status: 'unhealthy', code: 'timeout', message: 'no answer', checkedAt: '2026-11-21T12:00:10.000Z' }
+  const model = after(live(samplePartners), 'check', { partner: 'mlflow', health: state, check })
+  expect(row(model, 'mlflow')?.icon.name).toBe('pass-filled')
   expect(row(model, 'mlflow')?.children.find(({ id }) => id === 'mlflow/checked')?.description).toMatch(/^unhealthy, /)
+  expect(after(model, 'check', { partner: 'nobody', health: state, check })).toEqual(model)
 })
 
 test('details tell since when, why, and which parts', () => {
@@ -69,7 +71,7 @@ test('details tell since when, why, and which parts', () => {
   expect(statusLineOf(model)).toMatchObject({ text: '$(warning) 2/3 healthy', alarm: 'warning' })
 })
 
-test('a new partner is added, one that left the list is gone', () => {
+test('a new partner is added, one that was removed is gone, and so is one that left the list', () => {
   const extra: FixturePartner = {
     name: 'alpha',
     connector: 'local',
@@ -80,7 +82,12 @@ test('a new partner is added, one that left the list is gone', () => {
   }
   const model = after(live(samplePartners), 'partner', extra)
   expect(rowsOf(model)[0]).toMatchObject({ id: 'alpha', description: 'not checked yet', children: [] })
-  expect(rowsOf(withPartners(model, parsePartners([extra]))).map(({ id }) => id)).toEqual(['alpha'])
+  expect(rowsOf(after(model, 'partner-removed', { name: 'lake' })).map(({ id }) => id)).toEqual([
+    'alpha',
+    'mlflow',
+    'mlflow-prod',
+  ])
+  expect(rowsOf(withPartners(model, parsePartners({ partners: [extra] }))).map(({ id }) => id)).toEqual(['alpha'])
 })
 
 test('nothing is shown of a server that is not live', () => {
@@ -95,7 +102,7 @@ test('nothing is shown of a server that is not live', () => {
 
 test('words of a newer server are passed over, an unknown status is unknown', () => {
   const newer = { ...samplePartners[0], health: { ...samplePartners[0]?.health, status: 'on_fire', heat: 3 }, more: {} }
-  expect(parsePartners([newer])[0]?.health?.status).toBe('unknown')
+  expect(parsePartners({ partners: [newer] })[0]?.health?.status).toBe('unknown')
   expect(parseEvent('run', '{}')).toBeUndefined()
   expect(parseEvent('partner', '{"name":1}')).toBeUndefined()
   expect(parseEvent('partner', 'no JSON')).toBeUndefined()

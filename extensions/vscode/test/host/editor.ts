@@ -17,14 +17,24 @@ const ours = (uri: vscode.Uri, expected: readonly string[]) =>
     `problems are ${JSON.stringify(expected)}`,
   )
 
+/** What the command line says about the same file. */
+const said = (name: string): readonly string[] => {
+  const all = JSON.parse(process.env['ECOKIT_TEST_SAID'] ?? '{}') as Record<string, readonly string[]>
+  return all[name] ?? []
+}
+
 suite('ecosystem files', () => {
   test('a mistyped config shows the message of the command line at its line and column', async () => {
     const uri = inWorkspace('mistyped', 'ecosystem.yaml')
     await vscode.window.showTextDocument(uri)
-    await ours(uri, [
-      '5:5 partners.mlflow.config.trackingUri: missing; expected a URL',
+    const [missing, unknown, ...more] = said('ecosystem.yaml')
+    assert.match(missing ?? '', /^5:5 partners\.mlflow\.config\.trackingUri: /)
+    assert.equal(
+      unknown,
       '5:15 partners.mlflow.config.trackingUrl: unknown field `trackingUrl`; did you mean `trackingUri`?',
-    ])
+    )
+    assert.deepEqual(more, [])
+    await ours(uri, said('ecosystem.yaml'))
     const problem = vscode.languages.getDiagnostics(uri).find(({ message }) => message.includes('unknown field'))
     assert.equal(problem?.severity, vscode.DiagnosticSeverity.Error)
     assert.equal(problem.range.end.character - problem.range.start.character, 'trackingUrl'.length)
@@ -56,10 +66,12 @@ suite('ecosystem files', () => {
   test('ecosystem.json is checked by its schema and by the same rules', async () => {
     const uri = inWorkspace('mistyped', 'ecosystem.json')
     await vscode.window.showTextDocument(uri)
-    await ours(uri, [
-      '4:37 partners.lake.config.database: missing; expected a text',
-      '4:49 partners.lake.config.databse: unknown field `databse`; did you mean `database`?',
-    ])
+    assert.ok(
+      said('ecosystem.json').includes(
+        '4:49 partners.lake.config.databse: unknown field `databse`; did you mean `database`?',
+      ),
+    )
+    await ours(uri, said('ecosystem.json'))
     await eventually(
       () => problems(uri),
       (seen) => seen.length > 0,

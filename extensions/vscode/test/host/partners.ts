@@ -11,12 +11,12 @@ const names = (process.env['ECOKIT_TEST_PARTNERS'] ?? '').split(',')
 const row = async (name: string) => (await api()).shown().rows.find(({ label }) => label === name)
 const colours = async () => (await api()).shown().rows.map((item) => inWords(item).at(-1))
 const status = async () => (await api()).shown().status
-const allGreen = () =>
-  eventually(
-    colours,
-    (seen) => seen.length === names.length && seen.every((colour) => colour === 'testing.iconPassed'),
-    'all rows are green',
-  )
+const allGreen = async () => {
+  const seen = async () => ({ colours: await colours(), connection: (await api()).model().connection })
+  const green = (shown: readonly (string | undefined)[]): boolean =>
+    shown.length === names.length && shown.every((colour) => colour === 'testing.iconPassed')
+  await eventually(seen, (now) => green(now.colours), 'all rows are green')
+}
 
 suite('partners', () => {
   test('stand in the view, green, and are counted in the status bar', async () => {

@@ -7,7 +7,7 @@ import { python } from '@ecokit/peers'
 import { findEditor, installInto, runInEditor, type Editor } from '@ecokit/vscode-host'
 import { openControl } from './control.ts'
 import type { HostResults } from './suite.ts'
-import { openFixtureWorld, openRealWorld, type OpenWorld } from './worlds.ts'
+import { askCommandLine, openFixtureWorld, openRealWorld, type OpenWorld } from './worlds.ts'
 
 const extensionFolder = path.resolve(import.meta.dirname, '../..')
 const resultsFile = path.resolve(extensionFolder, '../../.cache/results/vscode.json')
@@ -78,6 +78,12 @@ const runSuite = async (
     }
     world = await openWorld(folders.workspace)
     control = await openControl(world)
+    const files = ['ecosystem.yaml', 'ecosystem.json']
+    const lines = files.map(async (file) => [
+      file,
+      await askCommandLine(path.join(folders.workspace, 'mistyped', file)),
+    ])
+    const said: unknown = Object.fromEntries(await Promise.all(lines))
     await runInEditor(editor, {
       ...folders,
       extensionFolder: developed,
@@ -87,6 +93,7 @@ const runSuite = async (
         ECOKIT_TEST_PARTNERS: world.partners.join(','),
         ECOKIT_TEST_WORLD: world.kind,
         ECOKIT_TEST_RESULTS: results,
+        ECOKIT_TEST_SAID: JSON.stringify(said),
       },
     })
     const text = await readFile(results, 'utf8').catch(() => {

@@ -9,7 +9,7 @@ export interface HostResults {
 
 /** The module that the extension host calls. Test files register themselves as mocha's global functions come up, so they are loaded here and not above. */
 export const run = async (): Promise<void> => {
-  const mocha = new Mocha({ ui: 'tdd', timeout: 120_000, reporter: 'spec', color: false })
+  const mocha = new Mocha({ ui: 'tdd', timeout: 240_000, reporter: 'spec', color: false })
   mocha.suite.emit('pre-require', globalThis, '', mocha)
   await import('./partners.ts')
   await import('./editor.ts')

@@ -9,7 +9,7 @@ export const eventually = async <T>(
   holds: (seen: T) => boolean,
   what: string,
 ): Promise<T> => {
-  const limit = Date.now() + 30_000
+  const limit = Date.now() + 60_000
   for (;;) {
     const seen = await look()
     if (holds(seen)) return seen

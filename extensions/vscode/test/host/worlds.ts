@@ -46,10 +46,23 @@ const freePort = async (): Promise<number> => {
   return port
 }
 
+const ecokit = path.resolve(import.meta.dirname, '../../../../packages/host/cli/src/bin.ts')
+
+/** The problems that the command line finds in a file, as `line:column field: message`. */
+export const askCommandLine = async (file: string): Promise<readonly string[]> => {
+  const child = spawn(process.execPath, [ecokit, 'check', '--file', path.basename(file)], { cwd: path.dirname(file) })
+  let printed = ''
+  child.stderr.on('data', (chunk: Buffer) => {
+    printed += chunk.toString()
+  })
+  child.stdout.resume()
+  await once(child, 'close')
+  return printed.split('\n').flatMap((line) => /ecosystem\.\w+:(\d+:\d+ .+)$/.exec(line)?.[1] ?? [])
+}
+
 /** Starts `ecokit up` in a folder and waits until it has announced itself. */
 const startEcokit = async (folder: string): Promise<() => Promise<void>> => {
-  const command = path.resolve(import.meta.dirname, '../../../../packages/host/cli/src/bin.ts')
-  const child = spawn(process.execPath, [command, 'up'], {
+  const child = spawn(process.execPath, [ecokit, 'up'], {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
