@@ -146,16 +146,24 @@ const torture = async (kind: string, wanted: number, random: () => number): Prom
   return check(true)
 }
 
-test(`${kills} processes killed at any moment: nothing lost, nothing doubled (ECOKIT_SEED=${seed})`, async () => {
-  console.log(`kill test: ${kills} kills, ECOKIT_SEED=${seed}`)
-  const half = Math.ceil(kills / 2)
-  const faults = await Promise.all([
-    torture('duckdb', half, randomOf(seed)),
-    torture('duckdb', kills - half, randomOf(seed + 1)),
-  ])
-  expect(faults).toEqual([undefined, undefined])
-}, Math.max(600_000, kills * 5000))
+test(
+  `${kills} processes killed at any moment: nothing lost, nothing doubled (ECOKIT_SEED=${seed})`,
+  async () => {
+    console.log(`kill test: ${kills} kills, ECOKIT_SEED=${seed}`)
+    const half = Math.ceil(kills / 2)
+    const faults = await Promise.all([
+      torture('duckdb', half, randomOf(seed)),
+      torture('duckdb', kills - half, randomOf(seed + 1)),
+    ])
+    expect(faults).toEqual([undefined, undefined])
+  },
+  Math.max(600_000, kills * 5000),
+)
 
-test(`a sink that stores the checkpoint before the rows is caught (ECOKIT_SEED=${seed})`, async () => {
-  expect(await torture('naive', 40, randomOf(seed))).toMatch(/lost|doubled|holds/)
-}, Math.max(600_000, kills * 5000))
+test(
+  `a sink that stores the checkpoint before the rows is caught (ECOKIT_SEED=${seed})`,
+  async () => {
+    expect(await torture('naive', 40, randomOf(seed))).toMatch(/lost|doubled|holds/)
+  },
+  Math.max(600_000, kills * 5000),
+)
