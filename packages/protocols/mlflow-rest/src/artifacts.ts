@@ -62,11 +62,5 @@ export const openArtifacts = (base: ArtifactsWire) => {
       )
       await reply.body.cancel()
     },
-
-    /** Throws what keeps the artifact proxy from being used; `unavailable` on a server with --no-serve-artifacts. */
-    probe: async (options?: CallOptions): Promise<void> => {
-      const path = base.artifactsPath.replace(/\/$/, '')
-      await http.json({ method: 'GET', path, query: { path: 'ecokit-check' } }, wire.anything, options)
-    },
   }
 }

@@ -163,7 +163,7 @@ export const modelVersion = z
     tags: wire.tags,
     aliases: wire.aliases,
   }))
-/** A version of a registered model. */
+/** A version of a registered model. Searches leave the aliases out (to_mlflow_entity in mlflow/store/model_registry/sqlalchemy_store.py): ask for one version, or for the model. */
 export type MlflowModelVersion = z.output<typeof modelVersion>
 export const modelVersionReply = z.object({ model_version: modelVersion })
 export const modelVersionsPage = z

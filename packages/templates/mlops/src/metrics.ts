@@ -8,7 +8,7 @@ export const MetricPoint = z.object({
   /** It may be NaN or infinite. */
   value: double(),
   step: step(),
-  timestamp: time(),
+  timestamp: time().optional(),
 })
 export type MetricPoint = z.output<typeof MetricPoint>
 

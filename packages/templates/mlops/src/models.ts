@@ -30,7 +30,8 @@ export const ModelVersion = z.object({
   createdAt: time().optional(),
   updatedAt: time().optional(),
   tags: tags(),
-  aliases: z.array(z.string()),
+  /** Absent where a search does not tell; an answer about one version does. */
+  aliases: z.array(z.string()).optional(),
 })
 export type ModelVersion = z.output<typeof ModelVersion>
 

@@ -122,7 +122,8 @@ export const readingRules: readonly Rule[] = [
         for (const [alias, version] of Object.entries(model.aliases)) {
           const target = await api.getVersionByAlias({ name: model.name, alias })
           same(context, `the version behind ${model.name}@${alias}`, target.version, version)
-          if (!target.aliases.includes(alias)) context.fail(`version ${version} does not know its alias ${alias}`)
+          if (target.aliases?.includes(alias) !== true)
+            context.fail(`version ${version} does not know its alias ${alias}`)
         }
       }
     },
