@@ -41,14 +41,23 @@ const overwrite = async (prune: boolean) => {
 const fill = async () => {
   const writer = await write({ ...writing, table, disposition: 'append' })
   say('ready')
-  for (let page = 1; ; page += 1) {
-    const records = pageRecords(page, 'append').map((record) => ({
-      ...record,
-      text: randomBytes(page * 1000).toString('base64'),
-    }))
-    await writer.write({ encoding: 'records', records })
-    await writer.commit({ page })
+  try {
+    for (let page = 1; ; page += 1) {
+      const records = pageRecords(page, 'append').map((record) => ({
+        ...record,
+        text: randomBytes(page * 1000).toString('base64'),
+      }))
+      await writer.write({ encoding: 'records', records })
+      await writer.commit({ page })
+    }
+  } catch (thrown) {
+    say(JSON.stringify(errorOf(thrown)))
   }
+  await writer[Symbol.asyncDispose]()
+  // The same process goes on with what was committed.
+  let rows = 0
+  for await (const batch of connection.read(table.name)) if (batch.encoding === 'records') rows += batch.records.length
+  say(String(rows))
 }
 const hold = async () => {
   const writer = await write({ ...writing, table, disposition: 'append' })

@@ -116,11 +116,14 @@ for (const sink of sinks)
       details: { cause: expect.stringMatching(/^(?:ENOSPC|EFBIG)$/) as string },
       message: expect.stringContaining('what was committed is safe') as string,
     })
+    const left = await next()
+    await once(child, 'exit')
     const connection = open(sink === 'tables' ? { database: place } : { folder: place })
     const writer = await openWriter(connection, append, sink)
     const checkpoint = await writer.resumesFrom()
     await writer[Symbol.asyncDispose]()
     const pages = Number(checkpoint?.['page'] ?? 0)
+    expect(Number(left)).toBe(pages * 40)
     expect(checkpoint === undefined ? [] : (await readAll(connection, table.name)).map((row) => row['page'])).toEqual(
       Array.from({ length: pages }, (_, index) => Array.from({ length: 40 }, () => index + 1)).flat(),
     )

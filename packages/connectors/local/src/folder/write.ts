@@ -187,13 +187,14 @@ const folderWriter = (open: Open, found: FolderManifest | undefined): Writer<Any
   }
   return {
     resumesFrom: (call) =>
-      guard('read the checkpoint of', call?.signal, async () => {
-        if (!overwrite) return Promise.resolve(manifest.checkpoints[key]?.checkpoint)
+      guard('read the checkpoint of', call?.signal, () => {
         const { pass } = manifest
-        if (pass?.key !== key || pass.state === undefined) return undefined
-        if (!sameColumns(pass.schema, open.columns, table.name, partner)) return undefined
-        if (part === undefined && finished.length === 0) resumed = true
-        return pass.state.checkpoint
+        const goesOn =
+          overwrite && pass?.key === key && sameColumns(pass.schema, open.columns, table.name, partner)
+            ? pass.state
+            : undefined
+        if (goesOn !== undefined && part === undefined && finished.length === 0) resumed = true
+        return Promise.resolve((goesOn ?? manifest.checkpoints[key])?.checkpoint)
       }),
     write: (batch, call) =>
       guard('write', call?.signal, async () => {

@@ -64,7 +64,7 @@ const dropPass = async (connection: DuckDBConnection, table: string): Promise<vo
   await connection.run('DELETE FROM _ecokit_checkpoints WHERE lower(table_name) = lower($1) AND pass', [table])
 }
 
-/** Everything that one commit does, inside its transaction. `first`: the first commit of this writer, or of a new pass. */
+/** Everything that one commit does, inside its transaction; gives the number of rows that were pruned. `first`: the first commit of this writer, or of a new pass. */
 const store = async (
   connection: DuckDBConnection,
   stage: Stage,
@@ -75,10 +75,11 @@ const store = async (
     readonly first: boolean
     readonly resumed: boolean
   },
-): Promise<void> => {
+): Promise<number> => {
   const { options, columns, keys, pass } = target
   const table = options.table.name
   const { final } = commit
+  let pruned = 0
   // A pass that somebody else wrote into would end by removing what it has not seen: it starts anew.
   if (commit.first && !commit.resumed) await dropPass(connection, table)
   const passes = passTables(table)
@@ -98,10 +99,12 @@ const store = async (
       if (commit.first && !commit.resumed)
         await connection.run(`CREATE TABLE ${into} AS SELECT ${names} FROM ${stage.from} WHERE false`)
       await connection.run(`INSERT INTO ${into} SELECT ${names} FROM ${stage.from} WHERE NOT _ecokit_deleted`)
-      if (final)
-        await connection.run(
+      if (final) {
+        const gone = await connection.run(
           `DELETE FROM ${identifier(table)} AS t WHERE NOT EXISTS (SELECT 1 FROM ${into} AS s WHERE ${sameKey(keys, 't', 's')})`,
         )
+        pruned = gone.rowsChanged
+      }
     }
   }
   if (commit.first || final) await keepTable(connection, options.table)
@@ -109,6 +112,7 @@ const store = async (
   const { checkpoint } = commit
   if (checkpoint !== undefined)
     await writeCheckpoint(connection, { key: options.key, table, pass: pass && !final, run: options.run, checkpoint })
+  return pruned
 }
 
 /** The checkpoint of a pass that can go on: its own rows or keys are there and have the columns that are asked for. */
@@ -198,10 +202,9 @@ const tableWriter = (
   return {
     resumesFrom: (call) =>
       guard('cannot read the checkpoint of', call?.signal, async () => {
-        if (!target.pass) return readCheckpoint(connection, options.key, table, false)
-        const checkpoint = await passCheckpoint(connection, target)
+        const checkpoint = target.pass ? await passCheckpoint(connection, target) : undefined
         if (first && stage.rows() === 0) resumed = checkpoint !== undefined
-        return checkpoint
+        return checkpoint ?? readCheckpoint(connection, options.key, table, false)
       }),
     write: (batch: Batch<AnyRow>, call) =>
       guard('cannot write', call?.signal, async () => {
@@ -221,9 +224,10 @@ const tableWriter = (
       guard('cannot commit', call?.signal, async () => {
         stage.flush()
         const final = call?.final === true
+        let pruned: number
         await connection.run('BEGIN')
         try {
-          await store(connection, stage, target, { checkpoint, final, first, resumed })
+          pruned = await store(connection, stage, target, { checkpoint, final, first, resumed })
           await connection.run('COMMIT')
         } catch (thrown) {
           // It may have happened: only the next writer, which reads the file again, can tell.
@@ -235,6 +239,7 @@ const tableWriter = (
         first = final
         resumed = false
         await stage.clear().catch((thrown: unknown) => (broken = thrown))
+        return target.pass && options.disposition === 'merge' && final ? { pruned } : undefined
       }),
     [Symbol.asyncDispose]: () => {
       if (!disposed) {
