@@ -25,7 +25,7 @@ test('every rule has a connector that breaks it', () => {
 for (const [index, { rule, does }] of badConnectors('').entries())
   test(`${rule} alone catches a connector that ${does}`, async () => {
     const bad = badConnectors(elsewhere.url)[index]!
-    const options = { ...notesOptions(server), deadlineMs: 700 }
+    const options = { ...notesOptions(server), deadlineMs: 4000 }
     const report = await testConnector(bad.connector, bad.options?.(options) ?? options)
     const failed = report.results.filter(({ status }) => status === 'failed')
     expect(failed.map((result) => [result.rule, result.message])).toEqual([[rule, expect.any(String)]])

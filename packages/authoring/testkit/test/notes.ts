@@ -203,6 +203,5 @@ export const notesOptions = (server: { readonly url: string; readonly points: An
       },
     },
     readme: new URL('notes.md', import.meta.url),
-    deadlineMs: 2000,
   }
 }

@@ -19,6 +19,8 @@ export type {
   Health,
   Http,
   IntegrationError,
+  InvalidRecord,
+  Manifest,
   ReadOptions,
   WriteOptions,
   Writer,
