@@ -1,7 +1,7 @@
 // The main job: a real MLflow with real models, synced into a local lake, with the console over it.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -103,8 +103,14 @@ const openMlflow = async (signal: AbortSignal): Promise<{ url: string; server: M
     signal,
     progress: (message) => say(`  ${message} …`),
   })
-  say(`MLflow answers at ${server.url}. Training scikit-learn models (once) …`)
-  await runPython(trainScript, ['--url', server.url, '--once'], { signal, line: showTraining })
+  say(`MLflow answers at ${server.url}`)
+  // The script knows by itself what it has trained; the mark only saves asking it, which takes seconds.
+  const trained = join(folder, 'mlflow', 'trained')
+  if (!existsSync(trained)) {
+    say('Training scikit-learn models (once, a minute or two) …')
+    await runPython(trainScript, ['--url', server.url, '--once'], { signal, line: showTraining })
+    writeFileSync(trained, '')
+  }
   return { url: server.url, server }
 }
 
