@@ -37,22 +37,31 @@ export const toColumns = (entry: PartnerEntry, origin: 'file' | 'api') =>
     origin,
   }) satisfies Partial<NewRow<'partners'>>
 
-/** The reference that a partner logs in with: its own in the file, or the named one. */
-export const referenceOf = (
-  row: Row<'partners'>,
-  ecosystem: Ecosystem | undefined,
-): CredentialsReference | undefined => {
-  const own = row.origin === 'file' ? ecosystem?.partners.find(({ name }) => name === row.name)?.credentials : undefined
-  if (typeof own === 'object') return own
-  return ecosystem?.credentials.find(({ name }) => name === row.credentials)?.reference
+/** The references of a file, by the name of the partner that owns them and by their own name. */
+export interface References {
+  readonly own: ReadonlyMap<string, CredentialsReference>
+  readonly named: ReadonlyMap<string, CredentialsReference>
 }
+export const referencesOf = (ecosystem: Ecosystem | undefined): References => ({
+  own: new Map(
+    ecosystem?.partners.flatMap(({ name, credentials }) =>
+      typeof credentials === 'object' ? [[name, credentials] as const] : [],
+    ),
+  ),
+  named: new Map(ecosystem?.credentials.map(({ name, reference }) => [name, reference])),
+})
+
+/** The reference that a partner logs in with: its own in the file, or the named one. */
+export const referenceOf = (row: Row<'partners'>, { own, named }: References): CredentialsReference | undefined =>
+  (row.origin === 'file' ? own.get(row.name) : undefined) ??
+  (row.credentials === null ? undefined : named.get(row.credentials))
 
 export const toRecord = (
   row: Row<'partners'>,
   connectors: readonly AnyConnector[],
-  ecosystem: Ecosystem | undefined,
+  references: References,
 ): PartnerRecord => {
-  const scheme = referenceOf(row, ecosystem)?.scheme
+  const scheme = referenceOf(row, references)?.scheme
   return {
     name: row.name,
     connector: row.connector,

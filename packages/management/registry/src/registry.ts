@@ -9,7 +9,7 @@ import { resolveCredentials, resolveNamed } from './credentials.ts'
 import type { Ecosystem, PartnerEntry } from './ecosystem.ts'
 import { judgeChange, judgeNew } from './input.ts'
 import type { PartnerInput } from './input.ts'
-import { referenceOf, toColumns, toRecord } from './record.ts'
+import { referenceOf, referencesOf, toColumns, toRecord } from './record.ts'
 import type { PartnerRecord } from './record.ts'
 import type { Tier } from './shape.ts'
 import { listOf, nearest, quote } from './suggest.ts'
@@ -154,11 +154,9 @@ const count = (words: readonly string[]): Readonly<Record<string, number>> => {
 export const openRegistry = async (options: RegistryOptions): Promise<Registry> => {
   const { store, connectors, env = process.env, now = Date.now } = options
   let ecosystem = options.ecosystem
-  const surroundings = () => ({
-    connectors,
-    credentials: new Map(ecosystem?.credentials.map(({ name, reference }) => [name, reference])),
-  })
-  const record = (row: Row<'partners'>): PartnerRecord => toRecord(row, connectors, ecosystem)
+  let references = referencesOf(ecosystem)
+  const surroundings = () => ({ connectors, credentials: references.named })
+  const record = (row: Row<'partners'>): PartnerRecord => toRecord(row, connectors, references)
   const rows = () => store.db.selectFrom('partners').selectAll().orderBy('name').execute()
 
   const find = async (name: string): Promise<Row<'partners'>> => {
@@ -200,6 +198,7 @@ export const openRegistry = async (options: RegistryOptions): Promise<Registry> 
     syncFile: async (next) => {
       const changes = await syncPartners(store, next, now())
       ecosystem = next
+      references = referencesOf(next)
       return changes
     },
     register: async (name, input) => {
@@ -267,7 +266,7 @@ export const openRegistry = async (options: RegistryOptions): Promise<Registry> 
         name: row.name,
         everyMs: row.check_every_ms,
         timeoutMs: row.check_timeout_ms,
-        revision: JSON.stringify([row.connector, row.config, row.check_timeout_ms, referenceOf(row, ecosystem)]),
+        revision: JSON.stringify([row.connector, row.config, row.check_timeout_ms, referenceOf(row, references)]),
       })),
     summary: async () => {
       const partners = await registry.list()
