@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import type { CallOptions, JsonRequest, Paging } from '@ecokit/contracts'
 import { header } from './body.ts'
-import { cancelledError, requestError } from './failure.ts'
+import { requestError } from './failure.ts'
 import { nextLink } from './link.ts'
 import { perform } from './perform.ts'
 import { checkedJson } from './reply.ts'
@@ -76,7 +76,6 @@ export async function* readPages<T>(
     }))
     const { page, hop } = read
     yield page
-    if (options?.signal?.aborted === true) throw cancelledError(hop.about)
     let key: string
     let own = false
     if (paging.kind === 'offset') {

@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events'
-import { Agent } from 'undici'
+import { Agent, buildConnector } from 'undici'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { systemClock } from '../src/index.ts'
@@ -35,6 +35,34 @@ test('while connecting', async () => {
   controller.abort()
   await call
   void dispatcher.destroy()
+})
+test('while connecting: what was given up is not sent when the connection is there at last', async () => {
+  const { url, received } = await serve((_, response) => json(response, {}))
+  const make = buildConnector({})
+  const waiting: (() => void)[] = []
+  let reachable = false
+  const dispatcher = new Agent({
+    connections: 1,
+    connect: (options, callback) => {
+      if (reachable) make(options, callback)
+      else waiting.push(() => make(options, callback))
+    },
+  })
+  const controller = new AbortController()
+  const http = open(url, { runtime: { dispatcher } }).http(url)
+  const given = failure(
+    http.json({ method: 'POST', path: 'given-up' }, anything, { signal: controller.signal }),
+    'cancelled',
+  )
+  const wanted = http.json({ method: 'POST', path: 'wanted' }, anything)
+  await until(() => waiting.length === 1)
+  controller.abort()
+  await given
+  reachable = true
+  for (const connect of waiting) connect()
+  await wanted
+  expect(received.map((request) => request.url)).toEqual(['/wanted'])
+  await dispatcher.destroy()
 })
 test('while connecting, a timeout', async () => {
   const dispatcher = new Agent({ connect: () => {} })
@@ -106,7 +134,8 @@ test('between attempts, by closing', async () => {
     sleep: (ms: number, signal?: AbortSignal) => (waiting++, systemClock.sleep(ms, signal)),
   }
   const network = open(url, { runtime: { clock } })
-  const call = failure(network.http(url).json(get, anything), 'cancelled')
+  const { signal } = new AbortController()
+  const call = failure(network.http(url).json(get, anything, { signal }), 'cancelled')
   await until(() => waiting === 1)
   await network.close()
   expect((await call).message).toContain('the connection is closed')

@@ -145,6 +145,16 @@ test('a reply that is too large frees its socket at once', async () => {
   )
   await until(() => sockets.size === 0)
 })
+test('a reply of 1 MB that explodes to 1 GB is not held in memory', async () => {
+  const member = gzipSync(Buffer.alloc(1_000_000, ' '))
+  const bomb = Buffer.concat(Array.from({ length: 1000 }, () => member))
+  const { url } = await serve((_, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(bomb))
+  const before = process.resourceUsage().maxRSS
+  const http = open(url).http(url, { maxReplyBytes: 2_000_000 })
+  await failure(http.json({ method: 'GET', path: 'x' }, anything), 'too_large')
+  // In kilobytes.
+  expect(process.resourceUsage().maxRSS - before).toBeLessThan(300_000)
+})
 test('an error whose body hangs is told by its status', async () => {
   const { url } = await serveRaw(partly('HTTP/1.1 403 Forbidden\r\ncontent-length: 50\r\n\r\nno'))
   await failure(open(url).http(url, { timeoutMs: 100 }).json({ method: 'GET', path: 'x' }, anything), 'forbidden')

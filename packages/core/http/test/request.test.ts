@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
@@ -95,6 +96,45 @@ test('a stream that fails ends the call with its own error, and one that is not 
     'unavailable',
   )
   expect(cancelled).toBe(true)
+})
+test('a stream that keeps moving may take longer than the timeout', async () => {
+  const { url, received } = await serve((_, response) => json(response, {}))
+  let left = 30
+  const body = new ReadableStream<Uint8Array>({
+    pull: async (controller) => {
+      await new Promise((resolve) => setTimeout(resolve, 10))
+      controller.enqueue(Buffer.from('x'))
+      if (--left === 0) controller.close()
+    },
+  })
+  const reply = await open(url).http(url, { timeoutMs: 150 }).request({ method: 'PUT', path: 'file', body })
+  expect(await text(reply.body)).toBe('{}')
+  expect(received[0]?.body).toHaveLength(30)
+})
+test('a reader that is slow slows the server down', async () => {
+  const size = 200 * 1024 * 1024
+  let sent = 0
+  const { url } = await serve((_, response) => {
+    const write = (): void => {
+      while (sent < size) {
+        sent += 65_536
+        if (!response.write(Buffer.alloc(65_536))) return void response.once('drain', write)
+      }
+      response.end()
+    }
+    write()
+  })
+  const { body } = await open(url).http(url).request({ method: 'GET', path: 'file' })
+  // Stands still: nothing was sent while the event loop went round a thousand times.
+  let seen = -1
+  let still = 0
+  await until(() => {
+    still = sent === seen ? still + 1 : 0
+    seen = sent
+    return still === 1000
+  })
+  expect(sent).toBeLessThan(size / 4)
+  await body.cancel()
 })
 test('a HEAD request has no body and needs none', async () => {
   const { url } = await serve((_, response) =>
@@ -288,6 +328,16 @@ test('each request on the wire is observed once, and an observer that throws doe
   ])
   const throwing = open(url, { runtime: { observe: () => expect.unreachable() } })
   expect(await throwing.http(url).json({ method: 'GET', path: 'x' }, anything)).toEqual({ a: 1 })
+})
+
+test('the observer of a call finds itself in that call, wherever the body is read', async () => {
+  const { url } = await serve((_, response) => response.end('content'))
+  const calls = new AsyncLocalStorage<string>()
+  const seen: (string | undefined)[] = []
+  const network = open(url, { runtime: { observe: () => seen.push(calls.getStore()) } })
+  const reply = await calls.run('the call', () => network.http(url).request({ method: 'GET', path: 'x' }))
+  await text(reply.body)
+  expect(seen).toEqual(['the call'])
 })
 
 test('closing frees the sockets, ends what is under way and refuses what comes after', async () => {
