@@ -18,9 +18,13 @@ beforeAll(async () => {
   await writeFile(join(folder, 'files', 'things.ndjson'), rows(200))
   await writeEcosystem(folder)
 })
-afterAll(() => remove())
+afterAll(async () => {
+  process.chdir(import.meta.dirname)
+  await remove()
+})
 
-const inFolder = (...args: string[]) => ecokit(folder, ...args)
+/** In the folder, in this process. */
+const quick = (...args: string[]) => inProcess(...args, '--file', join(folder, 'ecosystem.yaml'))
 
 interface Run {
   readonly id: string
@@ -67,7 +71,7 @@ const unknown: [string[], string][] = [
   [['call', 'files', 'runs.search'], 'files: there is no operation runs.search'],
   [['run', 'nothing'], 'there is no run nothing'],
 ]
-test.each([...wrong.map((one) => [...one, inProcess] as const), ...unknown.map((one) => [...one, inFolder] as const)])(
+test.each([...wrong.map((one) => [...one, inProcess] as const), ...unknown.map((one) => [...one, quick] as const)])(
   '%s is a wrong use: exit 2, one line, no stack',
   async (args, message, run) => {
     const { code, out, err } = await run(...args)
@@ -86,26 +90,24 @@ test('check: a table, JSON, and exit 0 while all is well', async () => {
 })
 
 test('partners: what the last check saw', async () => {
-  await ecokit(folder, 'check')
-  const { code, out } = await ecokit(folder, 'partners', '--json')
+  await quick('check')
+  const { code, out } = await quick('partners', '--json')
   expect(code).toBe(0)
   expect(JSON.parse(out)).toMatchObject([
     { name: 'files', connector: 'local', tier: 'community', origin: 'file', health: { status: 'healthy' } },
     { name: 'lake' },
   ])
-  expect((await ecokit(folder, 'partners')).out).toMatch(
-    /^PARTNER .*\nfiles +local +community +healthy +.* ago +file\n/,
-  )
+  expect((await quick('partners')).out).toMatch(/^PARTNER .*\nfiles +local +community +healthy +.* ago +file\n/)
 })
 
 test('connectors: the list, one of them, JSON', async () => {
   expect((await ecokit(folder, 'connectors')).out).toMatch(/^CONNECTOR .*\nmlflow .*\nlocal .*\n$/)
-  const one = await ecokit(folder, 'connectors', 'mlflow')
+  const one = await quick('connectors', 'mlflow')
   expect(one.out).toContain('trackingUri: string, required')
   expect(one.out).toMatch(/runs\.search +read +many/)
-  const list = JSON.parse((await ecokit(folder, 'connectors', '--json')).out) as { id: string }[]
+  const list = JSON.parse((await quick('connectors', '--json')).out) as { id: string }[]
   expect(list.map(({ id }) => id)).toEqual(['mlflow', 'local'])
-  expect(JSON.parse((await ecokit(folder, 'connectors', 'local', '--json')).out)).toMatchObject({
+  expect(JSON.parse((await quick('connectors', 'local', '--json')).out)).toMatchObject({
     id: 'local',
     discovers: true,
   })
@@ -115,15 +117,15 @@ test('read: every format holds every value', async () => {
   const table = await ecokit(folder, 'read', 'files', 'things', '--limit', '2')
   expect(table.out.split('\n')[0]).toMatch(/^id +big +name +text$/)
   expect(table.out.split('\n')[1]).toMatch(/^ 0 +9007199254740993 +row, 0 +x+$/)
-  const csv = await ecokit(folder, 'read', 'files', 'things', '--format', 'csv')
+  const csv = await quick('read', 'files', 'things', '--format', 'csv')
   expect(csv.out.split('\n').slice(0, 2)).toEqual(['id,big,name,text', `0,9007199254740993,"row, 0",${'x'.repeat(40)}`])
   expect(csv.out.trimEnd().split('\n').length).toBe(201)
-  const ndjson = await ecokit(folder, 'read', 'files', 'things', '--format', 'ndjson')
+  const ndjson = await quick('read', 'files', 'things', '--format', 'ndjson')
   expect(ndjson.out).toBe(rows(200))
-  const json = await ecokit(folder, 'read', 'files', 'things', '--json', '--limit', '3')
+  const json = await quick('read', 'files', 'things', '--json', '--limit', '3')
   expect(JSON.parse(json.out)).toHaveLength(3)
-  expect((await ecokit(folder, 'read', 'files', 'things', '--json', '--limit', '0')).out).toBe('[]\n')
-  const short = await ecokit(folder, 'read', 'files', 'things')
+  expect((await quick('read', 'files', 'things', '--json', '--limit', '0')).out).toBe('[]\n')
+  const short = await quick('read', 'files', 'things')
   expect([short.code, short.out.trimEnd().split('\n').length]).toEqual([0, 101])
   expect(short.err).toContain('the first 100 rows')
 })
@@ -148,16 +150,16 @@ test('sync, runs and run: progress, a table per stream, JSON', async () => {
   const second = await ecokit(folder, 'sync', 'files-to-lake', '--json', '--full')
   const run = JSON.parse(second.out) as Run
   expect(run).toMatchObject({ pipeline: 'files-to-lake', status: 'completed', trigger: 'manual', full: true })
-  const listed = JSON.parse((await ecokit(folder, 'runs', '--json', '--limit', '2')).out) as Run[]
+  const listed = JSON.parse((await quick('runs', '--json', '--limit', '2')).out) as Run[]
   expect(listed.map(({ status }) => status)).toEqual(['completed', 'completed'])
   expect(listed[0]).toEqual(run)
-  expect((await ecokit(folder, 'runs', '--pipeline', 'other', '--json')).out).toBe('[]\n')
-  expect((await ecokit(folder, 'runs')).out).toContain(`${run.id}  files-to-lake  completed`)
-  for (const id of [run.id, 'latest']) expect(JSON.parse((await ecokit(folder, 'run', id, '--json')).out)).toEqual(run)
-  const shown = await ecokit(folder, 'run', run.id)
+  expect((await quick('runs', '--pipeline', 'other', '--json')).out).toBe('[]\n')
+  expect((await quick('runs')).out).toContain(`${run.id}  files-to-lake  completed`)
+  for (const id of [run.id, 'latest']) expect(JSON.parse((await quick('run', id, '--json')).out)).toEqual(run)
+  const shown = await quick('run', run.id)
   expect(shown.out).toMatch(/^files-to-lake {2}completed {2}files → lake\.tables\n/)
-  expect((await ecokit(folder, 'run', run.id.slice(0, 3))).err).toContain('runs begin with')
-  const read = await ecokit(folder, 'read', 'lake', 'things', '--json')
+  expect((await quick('run', run.id.slice(0, 3))).err).toContain('runs begin with')
+  const read = await quick('read', 'lake', 'things', '--json')
   expect(JSON.parse(read.out)).toHaveLength(200)
 })
 
@@ -169,7 +171,7 @@ test('colours are for terminals, and for those who ask', async () => {
 })
 
 test('schema: the JSON Schema of the file, for the connectors at hand', async () => {
-  const schema = JSON.parse((await ecokit(folder, 'schema')).out) as { properties: object; definitions: object }
+  const schema = JSON.parse((await quick('schema')).out) as { properties: object; definitions: object }
   expect(Object.keys(schema.properties)).toContain('partners')
   expect(Object.keys(schema.definitions)).toContain('mlflow-config')
 })
