@@ -57,6 +57,11 @@ test.for([
     `acme: POST /runs/get was answered with 400${reason === '' ? '' : `: ${reason}`}. Correct the request`,
   )
 })
+test('an error body that is not compressed as it says is left out', async () => {
+  const { url } = await serve((_, response) => response.writeHead(409, { 'content-encoding': 'gzip' }).end('plain'))
+  const error = await failure(open(url).http(url).json(post, anything), 'conflict')
+  expect(error.message).toContain('was answered with 409. Look at')
+})
 test('an error body is read only so far', async () => {
   const { url } = await serve((_, response) => response.writeHead(400).end('x'.repeat(1_000_000)))
   const network = open(url)
