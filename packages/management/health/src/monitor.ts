@@ -201,7 +201,8 @@ export const openHealthMonitor = (options: HealthMonitorOptions): HealthMonitor 
     while (!closed.signal.aborted) {
       woken = new AbortController()
       const now = clock.now()
-      if (now >= refreshAt) {
+      // Also where the clock was set back.
+      if (now >= refreshAt || now < refreshAt - refreshMs) {
         refreshAt = now + refreshMs
         refresh().catch(report)
       }

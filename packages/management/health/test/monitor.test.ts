@@ -89,6 +89,17 @@ test('partners that hang delay no other, time out and are red', async () => {
   expect(await monitor.summary()).toEqual({ total: 41, healthy: 1, degraded: 0, unhealthy: 40, unknown: 0 })
 })
 
+test('a clock that is set back stops nothing', async () => {
+  const one = platform('one')
+  const { clock, monitor } = watch([one])
+  monitor.start()
+  await clock.advance(15_000)
+  const before = one.seen.checks
+  clock.setBack(3_600_000)
+  await clock.advance(30_000)
+  expect(one.seen.checks - before).toBeGreaterThanOrEqual(2)
+})
+
 test('a change is told once, with where it came from', async () => {
   const one = platform('one')
   const { clock, monitor, changes } = watch([one])

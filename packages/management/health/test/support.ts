@@ -5,7 +5,11 @@ import { z } from 'zod'
 import type { Clock } from '../src/index.ts'
 
 /** Time that stands still until `advance`; everything that wakes up is given the time to finish before the next does. */
-export const fakeClock = (): Clock & { advance(ms: number): Promise<void>; settle(): Promise<void> } => {
+export const fakeClock = (): Clock & {
+  advance(ms: number): Promise<void>
+  settle(): Promise<void>
+  setBack(ms: number): void
+} => {
   let time = Date.parse('2026-01-01T00:00:00Z')
   let sleepers: { readonly at: number; readonly wake: () => void }[] = []
   const settle = async (): Promise<void> => {
@@ -19,11 +23,16 @@ export const fakeClock = (): Clock & { advance(ms: number): Promise<void>; settl
         const sleeper = { at: time + ms, wake: resolve }
         sleepers.push(sleeper)
         signal?.addEventListener('abort', () => {
-          sleepers = sleepers.filter((other) => other !== sleeper)
+          sleepers = sleepers.filter((other) => other.wake !== resolve)
           reject(signal.reason)
         })
       }),
     settle,
+    // Timers run by their own time, whatever the clock is set to.
+    setBack: (ms) => {
+      time -= ms
+      sleepers = sleepers.map(({ at, wake }) => ({ at: at - ms, wake }))
+    },
     advance: async (ms) => {
       const until = time + ms
       await settle()

@@ -55,6 +55,18 @@ const section = (entry: Json, description: string | undefined): Json => ({
   additionalProperties: entry,
 })
 
+/** What a partner of this connector may say. */
+const whenConnector = (manifest: Manifest): Json => {
+  const needed = ((inputSchema(manifest.config)['required'] ?? []) as unknown[]).length > 0
+  return {
+    if: { properties: { connector: { const: manifest.id } }, required: ['connector'] },
+    then: {
+      properties: { config: { $ref: `#/definitions/${manifest.id}-config` }, credentials: credentialsOf(manifest) },
+      ...(needed ? { required: ['config'] } : {}),
+    },
+  }
+}
+
 /** The JSON Schema (draft 7, which editors know best) of a whole `ecosystem.yaml` for these connectors, to complete and check it while typing. `parseEcosystem` refuses more. */
 export const ecosystemSchema = (connectors: readonly AnyConnector[]): JsonSchema => {
   const manifests = connectors.map(({ manifest }) => manifest)
@@ -84,23 +96,10 @@ export const ecosystemSchema = (connectors: readonly AnyConnector[]): JsonSchema
           ...((partner['properties'] ?? {}) as Json),
           connector: {
             description: 'The id of an installed connector.',
-            anyOf: manifests.map(({ id, title }) => ({ const: id, title })),
+            ...(manifests.length === 0 ? {} : { anyOf: manifests.map(({ id, title }) => ({ const: id, title })) }),
           },
         },
-        allOf: manifests.map((manifest) => {
-          const config = inputSchema(manifest.config)
-          const needed = ((config['required'] ?? []) as unknown[]).length > 0
-          return {
-            if: { properties: { connector: { const: manifest.id } }, required: ['connector'] },
-            then: {
-              properties: {
-                config: { $ref: `#/definitions/${manifest.id}-config` },
-                credentials: credentialsOf(manifest),
-              },
-              ...(needed ? { required: ['config'] } : {}),
-            },
-          }
-        }),
+        ...(manifests.length === 0 ? {} : { allOf: manifests.map(whenConnector) }),
       },
       ...Object.fromEntries(
         manifests.map((manifest) => [

@@ -43,6 +43,14 @@ class Refused extends Error {
 
 const keyOf = (path: Path): string => JSON.stringify(path)
 
+/** The parser's words without what it quotes: a broken text may be a secret that was meant to be a value. */
+const syntaxMessage = ({ code, message }: { readonly code: string; readonly message: string }): string => {
+  if (code === 'RESOURCE_EXHAUSTION') return 'nested too deeply'
+  if (code === 'MULTIPLE_DOCS') return 'one file holds one ecosystem; remove what follows `---`'
+  if (code === 'TAG_RESOLVE_FAILED') return 'tags have no meaning here; a text that begins with ! needs quotes'
+  return `not valid YAML: ${message.replace(/: .*$/s, '')}`
+}
+
 /** Line and column of an offset. (The yaml package's LineCounter loses lines inside a text whose quote is never closed.) */
 const lineTable = (text: string) => {
   const starts = [0]
@@ -103,17 +111,8 @@ export const readSource = (given: string): Source => {
     problems.push(problemAt('', 'this text cannot be read as YAML or JSON; it may be nested too deeply', [0, 0]))
     return source(undefined)
   }
-  for (const error of [...document.errors, ...document.warnings].slice(0, 20)) {
-    const message =
-      error.code === 'RESOURCE_EXHAUSTION'
-        ? 'nested too deeply'
-        : error.code === 'MULTIPLE_DOCS'
-          ? 'one file holds one ecosystem; remove what follows `---`'
-          : error.code === 'TAG_RESOLVE_FAILED'
-            ? `${error.message}; write the value without a tag`
-            : `not valid YAML: ${error.message}`
-    problems.push(problemAt('', message, error.pos))
-  }
+  for (const error of [...document.errors, ...document.warnings].slice(0, 20))
+    problems.push(problemAt('', syntaxMessage(error), error.pos))
   if (problems.length > 0) return source(undefined)
 
   const anchors = new Map<string, Node>()
@@ -129,7 +128,11 @@ export const readSource = (given: string): Source => {
     if (path.length > maxDepth) throw new Refused(`nested more than ${maxDepth} levels deep`, path.slice(0, 4))
     if (isAlias(node)) {
       const target = anchors.get(node.source)
-      if (target === undefined) throw new Refused(`no anchor \`&${node.source}\` stands before this alias`, path)
+      if (target === undefined)
+        throw new Refused(
+          'no anchor of this name stands before this alias; a text that begins with * needs quotes',
+          path,
+        )
       return read(target, path, key)
     }
     if ((isMap(node) || isSeq(node) || isScalar(node)) && node.anchor !== undefined) anchors.set(node.anchor, node)

@@ -92,3 +92,7 @@ test('a config that refers to itself keeps its references', () => {
   expect(validate(text('name: b'))).toBe(true)
   expect(validate(text('nme: b'))).toBe(false)
 })
+
+test('without connectors it is still a schema', () => {
+  expect(compile([])({ version: 1, partners: {} })).toBe(true)
+})
