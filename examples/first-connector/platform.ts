@@ -26,7 +26,7 @@ export const startPlatform = async () => {
       })
     }
     const one = features.find((feature) => pathname === `/v1/features/${feature.name}`)
-    answer(one === undefined ? 404 : 200, one ?? { message: 'no such feature' })
+    return answer(one === undefined ? 404 : 200, one ?? { message: 'no such feature' })
   })
   await once(server.listen(0, '127.0.0.1'), 'listening')
   return {

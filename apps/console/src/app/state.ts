@@ -70,12 +70,15 @@ const putPartner = (partner: Partner): void => {
     partners: known ? partners.map((item) => (item.name === partner.name ? partner : item)) : [...partners, partner],
   })
 }
-const putCheck = ({ partner: name, health }: { partner: string; health: Health }): void => {
+/** `health` is the partner's state, `check` the single check that was just made: a state may wait for a second failure. */
+const putCheck = ({ partner: name, health, check }: { partner: string; health: Health; check: Health }): void => {
   const partner = state.partners?.find((item) => item.name === name)
   if (partner === undefined) return
-  const seen = { status: health.status, latencyMs: health.latencyMs ?? null, checkedAt: health.checkedAt }
+  const seen = { status: check.status, latencyMs: check.latencyMs ?? null, checkedAt: check.checkedAt }
   putPartner({ ...partner, health: { ...partner.health, ...health }, history: [...partner.history, seen].slice(-60) })
 }
+const removePartner = ({ name }: { name: string }): void =>
+  change({ partners: state.partners?.filter((item) => item.name !== name) })
 const putRun = (run: Run): void => {
   const others = (state.runs ?? []).filter((item) => item.id !== run.id)
   const runs = [run, ...others].sort((a, b) => Date.parse(b.startedAt) - Date.parse(a.startedAt)).slice(0, 30)
@@ -97,6 +100,7 @@ export const follow = (): void => {
   }
   events.onerror = () => change({ live: false })
   on('partner', putPartner)
+  on('partner-removed', removePartner)
   on('check', putCheck)
   on('run', putRun)
 }
