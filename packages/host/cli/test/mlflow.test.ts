@@ -4,7 +4,7 @@ import { runPython, startMlflow, trainScript, truthScript } from '@ecokit/peers'
 import type { Mlflow } from '@ecokit/peers'
 import { requirePeer } from '@ecokit/peers/vitest'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { ecokit, inProcess, openFolder, start, until } from './run.ts'
+import { answering, ecokit, inProcess, openFolder, start, until } from './run.ts'
 
 type Row = Readonly<Record<string, unknown>>
 interface Run {
@@ -83,10 +83,20 @@ describe('against a real MLflow server', () => {
       2,
       'error: experiments.create changes something there. Add --yes if that is meant\n',
     ])
+    const file = ['--file', join(folder, 'ecosystem.yaml')]
+    const doubted = await answering('', 'call', 'mlflow', 'experiments.create', input, ...file)
+    expect([doubted.code, doubted.out, doubted.err]).toEqual([
+      1,
+      '',
+      'experiments.create changes something there. Go on? [y/N] ',
+    ])
     expect((await quick('call', 'mlflow', 'experiments.getByName', input)).code).toBe(1)
     const made = await start(folder, ['call', 'mlflow', 'experiments.create', '-', '--yes'], {}, input).ended
     expect(JSON.parse(made.out)).toMatchObject({ name: 'from the command line' })
     expect((await quick('call', 'mlflow', 'experiments.getByName', input)).code).toBe(0)
+    const { id } = JSON.parse(made.out) as { id: string }
+    const removed = await answering('y', 'call', 'mlflow', 'experiments.delete', JSON.stringify({ id }), ...file)
+    expect([removed.code, removed.err]).toEqual([0, 'experiments.delete removes something there. Go on? [y/N] '])
     const wrong = await quick('call', 'mlflow', 'experiments.get', '{"id":"0","wrong":1}')
     expect([wrong.code, wrong.err.includes('wrong')]).toEqual([2, true])
     expect((await quick('call', 'mlflow', 'experiments.get', '{')).err).toContain('the input is not JSON')

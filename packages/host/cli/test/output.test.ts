@@ -109,7 +109,7 @@ const recorder = (live: boolean): { terminal: Terminal; written: () => string } 
     paint,
     paintNote: paint,
     columns: undefined,
-    interactive: false,
+    ask: undefined,
     live,
   }
   return { terminal, written: () => text }

@@ -78,18 +78,26 @@ export const until = async <T>(probe: () => Promise<T | undefined> | T | undefin
 }
 
 /** A command line carried out in this process: for what needs no state, because a process of its own costs a second. */
-export const inProcess = async (...args: string[]): Promise<Ended> => {
+export const inProcess = (...args: string[]): Promise<Ended> => answering(undefined, ...args)
+
+/** The same at a terminal where somebody answers every question so. */
+export const answering = async (answer: string | undefined, ...args: string[]): Promise<Ended> => {
   const so = { out: '', err: '' }
   const paint: Paint = (_shade, text) => text
+  const note = (text: string) => void (so.err += text)
+  const ask = (question: string) => {
+    note(question)
+    return Promise.resolve(answer ?? '')
+  }
   const code = await main(
     args,
     {
       out: (text) => Promise.resolve(void (so.out += typeof text === 'string' ? text : Buffer.from(text).toString())),
-      note: (text) => void (so.err += text),
+      note,
       paint,
       paintNote: paint,
       columns: undefined,
-      interactive: false,
+      ask: answer === undefined ? undefined : ask,
       live: false,
     },
     '0.0.0',

@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline/promises'
 import { text } from 'node:stream/consumers'
 import { toJson } from '@ecokit/contracts'
 import type { AnyConnection, Operation } from '@ecokit/contracts'
@@ -47,13 +46,8 @@ const confirmed = async (
 ): Promise<boolean> => {
   if (effect === 'read' || yes) return true
   const what = `${words} ${effect === 'write' ? 'changes' : 'removes'} something there`
-  if (!terminal.interactive) throw new UsageError(`${what}. Add --yes if that is meant`)
-  const asked = createInterface({ input: process.stdin, output: process.stderr })
-  try {
-    return /^y(es)?$/i.test((await asked.question(`${what}. Go on? [y/N] `, { signal })).trim())
-  } finally {
-    asked.close()
-  }
+  if (terminal.ask === undefined) throw new UsageError(`${what}. Add --yes if that is meant`)
+  return /^y(es)?$/i.test((await terminal.ask(`${what}. Go on? [y/N] `, signal)).trim())
 }
 
 /** The bytes in an answer, under whatever name. */

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { createInterface } from 'node:readline/promises'
 import { styleText } from 'node:util'
 
 export type Shade = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
@@ -15,10 +16,19 @@ export interface Terminal {
   readonly paintNote: Paint
   /** The terminal's width; undefined in a pipe. */
   readonly columns: number | undefined
-  /** True where somebody can answer a question. */
-  readonly interactive: boolean
+  /** Asks whoever sits there; undefined where nobody does. */
+  readonly ask: ((question: string, signal: AbortSignal) => Promise<string>) | undefined
   /** True where `note` may redraw its lines. */
   readonly live: boolean
+}
+
+const askThere = async (question: string, signal: AbortSignal): Promise<string> => {
+  const asked = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    return await asked.question(question, { signal })
+  } finally {
+    asked.close()
+  }
 }
 
 /** The process's own terminal. */
@@ -38,7 +48,7 @@ export const openTerminal = (): Terminal => {
     paint: paint(stdout),
     paintNote: paint(stderr),
     columns: stdout.isTTY ? stdout.columns : undefined,
-    interactive: stdin.isTTY && stderr.isTTY,
+    ask: stdin.isTTY && stderr.isTTY ? askThere : undefined,
     live: stderr.isTTY,
   }
 }
