@@ -29,8 +29,9 @@ const node = join(root, 'node_modules', 'node', 'bin', windows ? 'node.exe' : 'n
 if (!existsSync(node) || !existsSync(stampFile) || readFileSync(stampFile, 'utf8') !== stamp) {
   const pnpm = `pnpm@${manifest.devEngines.packageManager.version}`
   console.log(`Installing dependencies with ${pnpm} (about a minute the first time) …`)
-  // CI=1 keeps pnpm from asking; a frozen lockfile keeps every machine on the same versions.
-  const installed = spawnSync('npx', ['--yes', pnpm, 'install', '--frozen-lockfile'], {
+  // pnpm runs on the Node that the repository uses. CI=1 keeps it from asking; a frozen lockfile keeps every machine on the same versions.
+  const npx = ['--yes', '--package', `node@${manifest.devDependencies.node}`, '--package', pnpm, 'pnpm']
+  const installed = spawnSync('npx', [...npx, 'install', '--frozen-lockfile'], {
     cwd: root,
     stdio: 'inherit',
     shell: windows,
