@@ -218,7 +218,7 @@ pipelines: { down: { source: prod, sink: lake } }
   )
   const { code, out } = await ecokit(other.folder, 'check')
   expect(code).toBe(1)
-  expect(out).toMatch(/\nprod +unhealthy .*unavailable: prod: .*\n/)
+  expect(out).toMatch(/\nprod +unhealthy .* unavailable\nprod: .+\n$/)
   const json = JSON.parse((await ecokit(other.folder, 'check', 'prod', '--json')).out) as object[]
   expect(json).toMatchObject([{ name: 'prod', status: 'unhealthy', code: 'unavailable' }])
   const sync = await ecokit(other.folder, 'sync', 'down')

@@ -163,7 +163,7 @@ describe('against a real MLflow server', () => {
     })
     const { code, out } = await run('check')
     expect(code).toBe(1)
-    expect(out).toMatch(/\nmlflow +unhealthy .*unavailable: mlflow: /)
+    expect(out).toMatch(/\nmlflow +unhealthy .* unavailable\nmlflow: .+\n$/)
     await mlflow.restart()
     await until(() => (status()?.status === 'healthy' ? true : undefined))
     stopping.abort()

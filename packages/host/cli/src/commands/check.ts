@@ -3,10 +3,31 @@ import type { Health } from '@ecokit/contracts'
 import { withRuntime } from '../open.ts'
 import { healthShade } from '../output/health.ts'
 import { table } from '../output/table.ts'
-import { duration } from '../output/text.ts'
+import type { TableOptions } from '../output/table.ts'
+import { duration, visible } from '../output/text.ts'
 import type { Invocation } from '../program.ts'
 import { interruptible } from '../signals.ts'
 import { UsageError, exits } from '../usage.ts'
+
+/** The checks as a table; below it, uncut, why a partner is not healthy. */
+const checkTable = (rows: readonly (Health & { readonly name: string })[], options: TableOptions): string => {
+  const listed = table(
+    [
+      { title: 'PARTNER', cell: (row) => row.name },
+      { title: 'STATUS', cell: (row) => row.status, shade: (row) => healthShade[row.status] },
+      {
+        title: 'LATENCY',
+        cell: (row) => (row.latencyMs === undefined ? '' : duration(row.latencyMs)),
+        right: true,
+      },
+      { title: 'VERSION', cell: (row) => row.version },
+      { title: 'REASON', cell: (row) => row.code },
+    ],
+    rows,
+    options,
+  )
+  return listed + rows.map(({ message }) => (message === undefined ? '' : `${visible(message)}\n`)).join('')
+}
 
 /** Checks the named partners, or all of them; 1 when one is not healthy. */
 export const check = (invocation: Invocation, names: readonly string[]): Promise<number> =>
@@ -27,24 +48,7 @@ export const check = (invocation: Invocation, names: readonly string[]): Promise
         })),
       )
       if (json) await terminal.out(`${toJson(rows, 2)}\n`)
-      else
-        await terminal.out(
-          table(
-            [
-              { title: 'PARTNER', cell: (row) => row.name },
-              { title: 'STATUS', cell: (row) => row.status, shade: (row) => healthShade[row.status] },
-              {
-                title: 'LATENCY',
-                cell: (row) => (row.latencyMs === undefined ? '' : duration(row.latencyMs)),
-                right: true,
-              },
-              { title: 'VERSION', cell: (row) => row.version },
-              { title: 'REASON', cell: (row) => (row.code === undefined ? '' : `${row.code}: ${row.message ?? ''}`) },
-            ],
-            rows,
-            terminal,
-          ),
-        )
+      else await terminal.out(checkTable(rows, terminal))
       return rows.every(({ status }) => status === 'healthy') ? exits.done : exits.failed
     }),
   )
