@@ -27,7 +27,8 @@ def main() -> int:
         os.killpg(0, signal.SIGKILL)  # grandchildren that outlive the child, and this process with them
 
     def watch() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 4096):
+            pass
         end()
 
     signal.signal(signal.SIGTERM, lambda *_: None)  # this process goes last
@@ -38,4 +39,4 @@ def main() -> int:
     return code if code >= 0 else 128 - code
 
 
-sys.exit(main())
+os._exit(main())  # the thread still waits for standard input

@@ -155,7 +155,7 @@ peer.describe('streams of a real MLflow server', () => {
     const long = all.rows.filter((row) => row['run_id'] === id)
     expect(long.map((row) => [row['step'], row['value']])).toEqual(points.map(({ step, value }) => [step, value]))
     expect(Math.max(...all.batches.map(({ rows }) => rows.length))).toBeLessThanOrEqual(20_000)
-    expect(all.batches.filter(({ checkpoint }) => checkpoint !== undefined).length).toBeGreaterThan(3)
+    expect(all.batches.filter(({ checkpoint }) => checkpoint !== undefined).length).toBe(3)
     const whole = told('metrics', all.rows)
     const counts: number[] = []
     for (const [at, { checkpoint }] of all.batches.entries()) {

@@ -48,6 +48,26 @@ const allExperiments = async (api: MlflowRest, options: CallOptions): Promise<re
   return ids.sort(compareIds)
 }
 
+/** How a pass goes: what it starts from, its phases in their order, and where it stands. */
+const begin = ({ before: given, window }: Walk) => {
+  const wanted = window !== undefined ? 'window' : given === undefined ? 'full' : 'changes'
+  const before = given ?? noRuns
+  const under =
+    before.pass !== undefined && (before.pass.kind === 'window') === (wanted === 'window') ? before.pass : undefined
+  const kind = under?.kind ?? wanted
+  const phases: readonly Phase[] = window?.phases ?? (kind === 'full' ? ['all'] : ['open', 'ended', 'missing'])
+  const first = phases[0] ?? 'all'
+  const pass: Pass = under ?? {
+    kind,
+    startedAt: Date.now(),
+    position: { phase: first, seen: [] },
+    learnt: { recent: [], open: [] },
+    missing: kind === 'changes' ? before.open : [],
+  }
+  const known = phases.includes(pass.position.phase)
+  return { before, phases, pass: known ? pass : { ...pass, position: { phase: first, seen: [] } } }
+}
+
 /**
  * Visits every run, or those that may have changed since the last pass: unfinished ones, those that ended since then less the lag, and those that were unfinished then.
  * Pages are cut by a time (`>=` in the filter and ascending order), not by MLflow's page token, which is an offset that a change in between shifts; the token is used only among
@@ -55,114 +75,99 @@ const allExperiments = async (api: MlflowRest, options: CallOptions): Promise<re
  */
 export async function* walkRuns(walk: Walk): AsyncGenerator<Visits> {
   const { api, window, lagMs, digestOf, options, experimentsPerSearch = idsPerSearch } = walk
-  const wanted = window !== undefined ? 'window' : walk.before === undefined ? 'full' : 'changes'
-  const before = walk.before ?? noRuns
-  const goesOn = before.pass !== undefined && (before.pass.kind === 'window') === (wanted === 'window')
-  const kind = goesOn && before.pass !== undefined ? before.pass.kind : wanted
-  const phases: readonly Phase[] = window?.phases ?? (kind === 'full' ? ['all'] : ['open', 'ended', 'missing'])
-  let pass: Pass = (goesOn ? before.pass : undefined) ?? {
-    kind,
-    startedAt: Date.now(),
-    position: { phase: phases[0] ?? 'all', seen: [] },
-    learnt: { recent: [], open: [] },
-    missing: kind === 'changes' ? before.open : [],
-  }
-  const known = new Map(pass.kind === 'changes' ? before.recent.map(([id, , digest]) => [id, digest]) : [])
-  const ask = shrinkingPages(walk.pageSize)
+  const { before, phases, pass: first } = begin(walk)
   const experiments = await allExperiments(api, options)
-  const keep = (next: Pass): RunState => ({ ...strip(before), pass: next })
-
-  const isChanged = (run: MlflowRun, phase: Phase, open: ReadonlySet<string>): boolean =>
-    phase !== 'ended' || (isOpen(run) ? !open.has(run.id) : known.get(run.id) !== digestOf(run))
-
-  for (let at = Math.max(0, phases.indexOf(pass.position.phase)); at < phases.length; at += 1) {
-    const phase = phases[at] ?? 'all'
-    if (pass.position.phase !== phase) pass = { ...pass, position: { phase, seen: [] } }
-    if (phase === 'missing') {
-      for (;;) {
-        const some = pass.missing.slice(0, missingPerSearch)
-        if (some.length === 0) break
-        const found: MlflowRun[] = []
-        for (let first = 0; first < experiments.length; first += experimentsPerSearch) {
-          const filter = `attributes.run_id IN (${some.map((id) => `'${id}'`).join(',')})`
-          const experimentIds = experiments.slice(first, first + experimentsPerSearch)
-          const asked = { experimentIds, filter, view: 'all', pageSize: missingPerSearch } as const
-          found.push(...(await api.runs.page(asked, options)).items)
-        }
-        const here = pass
-        const ids = new Set(found.map(({ id }) => id))
-        const after = (count: number): RunState => {
-          const done = found.slice(0, count)
-          const rest =
-            count < found.length
-              ? here.missing.filter((id) => !done.some((run) => run.id === id))
-              : here.missing.slice(some.length)
-          return keep({ ...here, missing: rest, learnt: learn(here.learnt, done, digestOf, lagMs) })
-        }
-        yield { runs: found.map((run) => ({ run, changed: true })), after, gone: some.filter((id) => !ids.has(id)) }
-        pass = after(found.length).pass ?? pass
-      }
-      continue
+  const ask = shrinkingPages(walk.pageSize)
+  const known = new Map(first.kind === 'changes' ? before.recent.map(([id, , digest]) => [id, digest]) : [])
+  const experimentsAfter = (id: string | undefined): readonly string[] =>
+    id === undefined ? experiments : experiments.filter((one) => compareIds(one, id) > 0)
+  /** From the phase in work on, those that still have something to ask for. */
+  const phasesLeft = ({ position, missing }: Pass): readonly Phase[] =>
+    phases
+      .slice(phases.indexOf(position.phase))
+      .filter((phase, index) =>
+        phase === 'missing'
+          ? missing.length > 0
+          : experimentsAfter(index === 0 ? position.after : undefined).length > 0,
+      )
+  const stateOf = (pass: Pass): RunState =>
+    phasesLeft(pass).length === 0 ? conclude(before, pass, lagMs) : { ...strip(before), pass }
+  const learnFrom = (pass: Pass, runs: readonly MlflowRun[]): Pass => {
+    const ids = new Set(runs.map(({ id }) => id))
+    return {
+      ...pass,
+      learnt: learn(pass.learnt, runs, digestOf, lagMs),
+      missing: pass.missing.filter((id) => !ids.has(id)),
     }
+  }
+
+  const visitMissing = async (pass: Pass): Promise<Visits> => {
+    const some = pass.missing.slice(0, missingPerSearch)
+    const filter = `attributes.run_id IN (${some.map((id) => `'${id}'`).join(',')})`
+    const found: MlflowRun[] = []
+    for (let at = 0; at < experiments.length; at += experimentsPerSearch) {
+      const experimentIds = experiments.slice(at, at + experimentsPerSearch)
+      const asked = { experimentIds, filter, view: 'all', pageSize: missingPerSearch } as const
+      found.push(...(await api.runs.page(asked, options)).items)
+    }
+    const gone = some.filter((id) => !found.some((run) => run.id === id))
+    const after = (count: number): RunState => {
+      const next = learnFrom(pass, found.slice(0, count))
+      return stateOf(count < found.length ? next : { ...next, missing: pass.missing.slice(some.length) })
+    }
+    return { runs: found.map((run) => ({ run, changed: true })), after, gone }
+  }
+
+  const visitPage = async (pass: Pass): Promise<Visits> => {
+    const { position } = pass
+    const { phase, token: pageToken } = position
+    const experimentIds = experimentsAfter(position.after).slice(0, experimentsPerSearch)
     const time = phase === 'ended' ? 'end_time' : 'start_time'
     const timeOf = (run: MlflowRun) => (phase === 'ended' ? run.endedAt : run.startedAt)
-    const from =
-      phase !== 'ended'
-        ? undefined
-        : window !== undefined
-          ? (window.since ?? 0)
-          : Math.max(0, (before.ended ?? 0) - lagMs)
-    const until = phase === 'ended' ? window?.until : undefined
-    for (;;) {
-      const { position } = pass
-      const { after: done } = position
-      const rest = done === undefined ? experiments : experiments.filter((id) => compareIds(id, done) > 0)
-      const chunk = rest.slice(0, experimentsPerSearch)
-      const last = chunk.at(-1)
-      if (last === undefined) break
-      const lower = position.at ?? from
-      const filter = [
-        ...(phase === 'open' ? openFilter : []),
-        ...(lower === undefined ? [] : [`attributes.${time} >= ${lower}`]),
-        ...(until === undefined ? [] : [`attributes.${time} < ${until}`]),
-      ].join(' and ')
-      const page = await ask((pageSize) =>
-        api.runs.page(
-          {
-            experimentIds: chunk,
-            filter,
-            orderBy: [`attributes.${time} ASC`],
-            view: 'all',
-            pageSize,
-            pageToken: position.token,
-          },
-          options,
-        ),
-      )
-      const seen = new Set(position.seen)
-      const fresh = page.items.filter(({ id }) => !seen.has(id))
-      const here = pass
-      const open = new Set(here.learnt.open)
-      const after = (count: number): RunState => {
-        const runs = fresh.slice(0, count)
-        const ids = new Set(runs.map(({ id }) => id))
-        return keep({
-          ...here,
-          position:
-            count === fresh.length && page.next === undefined
-              ? { phase, after: last, seen: [] }
-              : moveOn(position, runs, count === fresh.length ? page.next : position.token, timeOf),
-          learnt: learn(here.learnt, runs, digestOf, lagMs),
-          missing: here.missing.filter((id) => !ids.has(id)),
-        })
-      }
-      yield { runs: fresh.map((run) => ({ run, changed: isChanged(run, phase, open) })), after, gone: [] }
-      pass = after(fresh.length).pass ?? pass
+    const lower = position.at ?? (phase === 'ended' ? lowerBound(walk, before) : undefined)
+    const filter = [
+      ...(phase === 'open' ? openFilter : []),
+      ...(lower === undefined ? [] : [`attributes.${time} >= ${lower}`]),
+      ...(phase === 'ended' && window?.until !== undefined ? [`attributes.${time} < ${window.until}`] : []),
+    ].join(' and ')
+    const orderBy = [`attributes.${time} ASC`]
+    const page = await ask((pageSize) =>
+      api.runs.page({ experimentIds, filter, orderBy, view: 'all', pageSize, pageToken }, options),
+    )
+    const seen = new Set(position.seen)
+    const fresh = page.items.filter(({ id }) => !seen.has(id))
+    const open = new Set(pass.learnt.open)
+    const isChanged = (run: MlflowRun): boolean =>
+      phase !== 'ended' || (isOpen(run) ? !open.has(run.id) : known.get(run.id) !== digestOf(run))
+    const after = (count: number): RunState => {
+      const runs = fresh.slice(0, count)
+      const whole = count === fresh.length
+      const next: Position =
+        whole && page.next === undefined
+          ? { phase, after: experimentIds.at(-1), seen: [] }
+          : moveOn(position, runs, whole ? page.next : pageToken, timeOf)
+      return stateOf({ ...learnFrom(pass, runs), position: next })
     }
+    return { runs: fresh.map((run) => ({ run, changed: isChanged(run) })), after, gone: [] }
   }
-  const end = conclude(before, pass, lagMs)
-  yield { runs: [], after: () => end, gone: [] }
+
+  for (let pass = first; ;) {
+    const [phase] = phasesLeft(pass)
+    if (phase === undefined) {
+      yield { runs: [], after: () => conclude(before, pass, lagMs), gone: [] }
+      return
+    }
+    if (phase !== pass.position.phase) pass = { ...pass, position: { phase, seen: [] } }
+    const visits = phase === 'missing' ? await visitMissing(pass) : await visitPage(pass)
+    yield visits
+    const state = visits.after(visits.runs.length)
+    if (state.pass === undefined) return
+    pass = state.pass
+  }
 }
+
+const lowerBound = ({ window, lagMs }: Walk, before: RunState): number =>
+  window !== undefined ? (window.since ?? 0) : Math.max(0, (before.ended ?? 0) - lagMs)
 
 const strip = ({ pass: _pass, history: _history, ...rest }: RunState): RunState => rest
 
