@@ -89,7 +89,6 @@ interface Entry {
   reported: HealthStatus | undefined
   /** Checks since the history was pruned. */
   unpruned: number
-  gone: boolean
 }
 
 const systemClock: Clock = {
@@ -134,7 +133,6 @@ export const openHealthMonitor = (options: HealthMonitorOptions): HealthMonitor 
     const wanted = new Map((await partners()).map((watched) => [watched.name, watched]))
     for (const [name, entry] of entries) {
       if (wanted.has(name)) continue
-      entry.gone = true
       entries.delete(name)
       void entry.probe.close()
     }
@@ -143,7 +141,7 @@ export const openHealthMonitor = (options: HealthMonitorOptions): HealthMonitor 
       const entry = entries.get(name)
       if (entry === undefined) {
         const nextAt = now + random() * Math.min(1000, watched.everyMs / 10)
-        const fresh = { running: undefined, reported: undefined, unpruned: pruneEvery, gone: false }
+        const fresh = { running: undefined, reported: undefined, unpruned: pruneEvery }
         entries.set(name, { watched, probe: openProbe(name, () => connect(name), clock), nextAt, ...fresh })
         continue
       }
@@ -166,7 +164,6 @@ export const openHealthMonitor = (options: HealthMonitorOptions): HealthMonitor 
       clock.sleep(parkAfterMs, parked.signal).then(leave, () => undefined)
       const health = await entry.probe.check(timeoutMs, closed.signal)
       leave()
-      if (entry.gone) return health
       const { before, state } = await recorder.record(name, health)
       const from = entry.reported ?? before
       entry.reported = state.status

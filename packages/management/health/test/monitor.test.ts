@@ -346,6 +346,17 @@ test('close cancels what runs, closes connections and writes nothing more', asyn
   expect(errors).toEqual([])
 })
 
+test('close stores the checks that wait for their group', async () => {
+  const { clock, monitor } = watch([platform('one'), platform('two')])
+  await monitor.checkNow('one')
+  const second = monitor.checkNow('two')
+  await clock.settle()
+  expect(await monitor.states()).toHaveLength(1)
+  await monitor.close()
+  expect(await second).toMatchObject({ status: 'healthy' })
+  expect(await monitor.states()).toHaveLength(2)
+})
+
 test('a connector whose close hangs does not hold up the monitor', async () => {
   const one = platform('one')
   const { clock, monitor } = watch([one], {
