@@ -7,11 +7,16 @@ export const ago = (time: string, now: number): string => {
   return `${Math.floor(seconds / 86_400)} d ago`
 }
 
-/** Milliseconds as people say them: "850 ms", "12.3 s", "4 min 5 s". */
+/** Milliseconds as people say them: "850 ms", "12.3 s", "4 min 5 s", "24 h". */
 export const duration = (ms: number): string => {
   if (ms < 1000) return `${Math.round(ms)} ms`
-  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`
-  return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`
+  if (ms < 60_000) return `${Number((ms / 1000).toFixed(1))} s`
+  const parts: readonly (readonly [number, string])[] = [
+    [Math.floor(ms / 3_600_000), 'h'],
+    [Math.floor(ms / 60_000) % 60, 'min'],
+    [ms < 3_600_000 ? Math.floor(ms / 1000) % 60 : 0, 's'],
+  ]
+  return parts.flatMap(([amount, unit]) => (amount === 0 ? [] : [`${amount} ${unit}`])).join(' ')
 }
 
 export const count = (value: number): string => value.toLocaleString('en')

@@ -50,7 +50,7 @@ const Box = ({
   >
     <rect width="240" height="44" rx="8" />
     <text x="12" y="19">
-      {title.length > 30 ? `…${title.slice(-29)}` : title}
+      {title.length > 27 ? `…${title.slice(-26)}` : title}
     </text>
     <text x="12" y="35" class="small">
       {under.length > 38 ? `…${under.slice(-37)}` : under}
