@@ -1,6 +1,10 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { connectUnknown } from '@ecokit/connect'
+import { local } from '@ecokit/connector-local'
 import { defineConnector } from '@ecokit/contracts'
 import { openStore } from '@ecokit/store'
 import { expect, test } from 'vitest'
@@ -53,4 +57,28 @@ test('a server that is stopped turns red at the next check, and green again afte
   server = await listen(port)
   await expect.poll(status, wait).toBe('healthy')
   await server.stop()
+})
+
+test('a lake whose file is damaged turns red with the reason, and green when it is mended', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'health-lake-'))
+  const database = join(folder, 'lake.duckdb')
+  await using store = await openStore(':memory:')
+  await using monitor = openHealthMonitor({
+    store,
+    partners: () => Promise.resolve([{ name: 'lake', everyMs: 60_000, timeoutMs: 20_000 }]),
+    connect: (name) => Promise.resolve(connectUnknown(local, { name, config: { database } })),
+  })
+  await writeFile(database, 'this is no database')
+  await monitor.checkNow('lake')
+  const state = await monitor.state('lake')
+  expect(state?.status).toBe('unhealthy')
+  expect(state?.message).toContain('lake.duckdb')
+  await rm(database)
+  expect(await monitor.checkNow('lake')).toMatchObject({
+    status: 'healthy',
+    version: expect.stringContaining('DuckDB') as string,
+  })
+  expect((await monitor.state('lake'))?.status).toBe('healthy')
+  await monitor.close()
+  await rm(folder, { recursive: true })
 })
