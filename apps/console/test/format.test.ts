@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { ago, bytes, cell, duration, smallestIsBest } from '../src/app/format.ts'
-import { sorted } from '../src/app/table.tsx'
+import { sorted } from '../src/app/sort.ts'
 
 test('durations and ages are said as people say them', () => {
   expect([850, 12_340, 60_000, 245_000, 3_600_000, 86_400_000].map(duration)).toEqual([

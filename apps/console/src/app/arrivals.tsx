@@ -1,7 +1,8 @@
 import { useEffect, useState } from 'preact/hooks'
 import { api, type Row } from './api.ts'
 import { smallestIsBest } from './format.ts'
-import { Table, sorted, type Column } from './table.tsx'
+import { sorted } from './sort.ts'
+import { Table, type Column } from './table.tsx'
 
 const metricsOf = (row: Row): Readonly<Record<string, unknown>> =>
   typeof row['metrics'] === 'object' && row['metrics'] !== null ? (row['metrics'] as Record<string, unknown>) : {}

@@ -1,12 +1,12 @@
-// Retakes the README's picture from a running console: node screenshots.ts <folder with a running ecokit up>
+// Retakes the README's picture from a running console: node test/screenshots.ts <folder with a running ecokit up>
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { chromium } from 'playwright-core'
-import { launchOptions } from './test/chromium.ts'
+import { launchOptions } from './chromium.ts'
 
 const state = join(resolve(process.argv[2] ?? '.'), '.ecokit')
 const { url } = JSON.parse(readFileSync(join(state, 'server.json'), 'utf8')) as { url: string }
-const images = resolve(import.meta.dirname, '..', '..', 'docs', 'images')
+const images = resolve(import.meta.dirname, '..', '..', '..', 'docs', 'images')
 
 const browser = await chromium.launch(launchOptions)
 const page = await browser.newPage({
