@@ -15,11 +15,21 @@ export interface Ran {
   readonly output: string
 }
 /** Runs a program quietly; its output is shown only where the caller prints it. */
-export const run = (command: string, args: readonly string[], cwd: string, env: NodeJS.ProcessEnv = process.env): Promise<Ran> =>
+export const run = (
+  command: string,
+  args: readonly string[],
+  cwd: string,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<Ran> =>
   new Promise((done) => {
-    execFile(command, args, { cwd, env, maxBuffer: 1 << 26, shell: process.platform === 'win32' }, (error, stdout, stderr) => {
-      done({ code: error === null ? 0 : typeof error.code === 'number' ? error.code : 1, output: stdout + stderr })
-    })
+    execFile(
+      command,
+      args,
+      { cwd, env, maxBuffer: 1 << 26, shell: process.platform === 'win32' },
+      (error, stdout, stderr) => {
+        done({ code: error === null ? 0 : typeof error.code === 'number' ? error.code : 1, output: stdout + stderr })
+      },
+    )
   })
 
 export interface Check {
@@ -35,7 +45,9 @@ interface Packed {
 const packAll = async (): Promise<readonly Packed[]> => {
   rmSync(packed, { recursive: true, force: true })
   mkdirSync(packed, { recursive: true })
-  const folders = globSync(['packages/*/*/package.json', 'apps/*/package.json'], { cwd: root }).map((file) => dirname(join(root, file))).sort()
+  const folders = globSync(['packages/*/*/package.json', 'apps/*/package.json'], { cwd: root })
+    .map((file) => dirname(join(root, file)))
+    .sort()
   const made: Packed[] = []
   for (const folder of folders) {
     const { name } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { name: string }
@@ -75,7 +87,11 @@ export const packedStage: Stage = {
     const report = (found: readonly Check[]): void => {
       for (const check of found) {
         checks.push(check)
-        console.log(check.fault === undefined ? `${styleText('green', 'ok')} ${check.name}` : `${styleText('red', 'failed')} ${check.name}\n${check.fault}`)
+        console.log(
+          check.fault === undefined
+            ? `${styleText('green', 'ok')} ${check.name}`
+            : `${styleText('red', 'failed')} ${check.name}\n${check.fault}`,
+        )
       }
     }
     for (const item of tarballs) report(await shapeChecks(item))
@@ -89,4 +105,3 @@ export const packedStage: Stage = {
     return { passed: checks.length - failed, failed }
   },
 }
-
