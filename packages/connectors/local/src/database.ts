@@ -21,6 +21,7 @@ interface Shared {
   readonly instance: Promise<DuckDBInstance>
   references: number
   idle: NodeJS.Timeout | undefined
+  closing: Promise<void> | undefined
   /** After a fatal error DuckDB refuses everything until the file is opened anew. */
   broken: boolean
   readonly writers: Set<string>
@@ -79,16 +80,22 @@ const realFile = async (file: string): Promise<string> => {
   }
 }
 
-const close = async (file: string, shared: Shared): Promise<void> => {
-  const unused = () => shared.references === 0 && databases.get(file) === shared
+const close = (file: string, shared: Shared): Promise<void> => {
   clearTimeout(shared.idle)
+  // One at a time: a second one would close the database under the first one's connection.
+  shared.closing ??= fold(file, shared).finally(() => (shared.closing = undefined))
+  return shared.closing
+}
+const fold = async (file: string, shared: Shared): Promise<void> => {
+  const unused = () => shared.references === 0 && databases.get(file) === shared
   if (!unused()) return
   const instance = await shared.instance
-  // Taken again while the promise above was awaited.
+  // Folds the log into the file on another thread; closing would do it on this one.
+  if (!shared.broken)
+    await withConnection(instance, (connection) => connection.run('CHECKPOINT')).catch(() => undefined)
+  // Somebody may have taken it meanwhile.
   if (!unused()) return
   databases.delete(file)
-  // Closing folds the log into the file. A CHECKPOINT of our own before it, on another thread, crashed the process (DuckDB 1.5.6, most runs of the
-  // conformance kit).
   instance.closeSync()
 }
 const withConnection = async <T>(
@@ -162,6 +169,7 @@ export const openDatabase = async (file: string, waiting: Waiting): Promise<Data
       instance: openInstance(duck, real),
       references: 0,
       idle: undefined,
+      closing: undefined,
       broken: false,
       writers: new Set(),
       once: new Map(),

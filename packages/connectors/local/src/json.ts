@@ -10,7 +10,8 @@ declare const JSON: {
 /** True where a text has no half of a surrogate pair, so that UTF-8 can hold it. In Node from 20; the ES2023 library does not have it. */
 export const isWellFormed = (text: string): boolean => (text as unknown as { isWellFormed(): boolean }).isWellFormed()
 
-const suspect = /\d{16}/
+// An integer beyond 2^53 has 16 digits or more; the digits of a fraction do not matter.
+const suspect = /(?<![\d.])\d{16,}(?![\d.eE])/
 
 /** JSON.parse, except that an integer beyond 2^53 becomes a bigint. */
 export const parseJson = (text: string): unknown =>

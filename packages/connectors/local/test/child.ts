@@ -26,7 +26,8 @@ const overwrite = async (prune: boolean) => {
       disposition: prune ? 'merge' : 'overwrite',
       ...(prune && { prune }),
     })
-    const from = await writer.resumesFrom()
+    const last = await writer.resumesFrom()
+    const from = last?.['page'] === pagesOfPass ? undefined : last
     const pass = Number(from?.['pass'] ?? process.hrtime.bigint() % 1_000_000_007n)
     if (first) say('ready')
     for (let page = Number(from?.['page'] ?? 0) + 1; page <= pagesOfPass; page += 1) {

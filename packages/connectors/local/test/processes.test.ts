@@ -5,14 +5,17 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { openDatabase } from '../src/database.ts'
+import { connect, local } from '../src/index.ts'
 import { linesOf, startChild } from './children.ts'
 import { pageRecords, table, writing } from './pages.ts'
 import {
   open,
+  openBoth,
   openLake,
   openWriter,
   put,
   readAll,
+  records,
   sinks,
   table as described,
   temporaryFolder,
@@ -88,6 +91,41 @@ test('in one process many read and write at once, over any number of connections
     expect((await readAll(connection, `t${index}`)).map((row) => row['id']).toSorted()).toEqual(
       [index, index + 4, index + 8].toSorted(),
     )
+})
+
+for (const sink of sinks)
+  test(`${sink}: what is under way is brought to its end before a writer or the file is closed`, async () => {
+    // DuckDB ends the process when a handle is closed in the middle of its work: a failure here is the end of the test run.
+    const { connection } = await openBoth()
+    const rows = Array.from({ length: 3000 }, (_, id) => ({ id }))
+    for (let round = 0; round < 8; round += 1) {
+      const writer = await openWriter(connection, options({ ...small, name: `t${round}` }), sink)
+      const written = writer.write(records(...rows))
+      const committed = writer.commit({ round }, { final: true })
+      const disposed = writer[Symbol.asyncDispose]()
+      await Promise.all([written, committed, disposed])
+      const other = await openWriter(connection, options({ ...small, name: `u${round}` }), sink)
+      const controller = new AbortController()
+      const stopped = other.write(records(...rows), { signal: controller.signal }).catch((thrown: unknown) => thrown)
+      controller.abort()
+      await other[Symbol.asyncDispose]()
+      expect(await stopped).toBeDefined()
+      expect(await readAll(connection, `t${round}`)).toEqual(rows)
+    }
+    await Promise.all([connection.close(), connection.close()])
+  })
+
+test('opening and closing again and again, at once, does no harm', async () => {
+  const { database } = await openLake()
+  await Promise.all(
+    Array.from({ length: 4 }, async () => {
+      for (let round = 0; round < 10; round += 1) {
+        const connection = connect(local, { name: 'lake', config: { database } })
+        expect(await connection.check()).toMatchObject({ status: 'healthy' })
+        await Promise.all([connection.close(), connection.close()])
+      }
+    }),
+  )
 })
 
 test('a reader sees the table as it was when it began, whatever a writer commits meanwhile', async () => {

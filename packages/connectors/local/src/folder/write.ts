@@ -4,7 +4,8 @@ import { integrationError } from '@ecokit/contracts'
 import type { Checkpoint, JsonSchema, WriteOptions, Writer } from '@ecokit/contracts'
 import { columnsOf, inlined, newColumns, sqlType } from '../columns.ts'
 import { openDatabase } from '../database.ts'
-import { databaseError, stopIfAborted } from '../errors.ts'
+import { cancelled, databaseError, stopIfAborted } from '../errors.ts'
+import { oneByOne } from '../one-by-one.ts'
 import { rowMaker, sortBatch } from '../rows.ts'
 import { endings, lockName, namesIn, readManifest, stagedName, tableFolder, tidy, writeManifest } from './layout.ts'
 import { partOpener } from './parts.ts'
@@ -141,6 +142,7 @@ const folderWriter = (open: Open, found: FolderManifest | undefined): Writer<Any
   let next = manifest.next
   let broken: unknown
   let disposed = false
+  const inTurn = oneByOne()
 
   const endPart = async () => {
     if (part === undefined) return
@@ -176,13 +178,15 @@ const folderWriter = (open: Open, found: FolderManifest | undefined): Writer<Any
     return { ...rest, next, pass: { key, schema: table.schema, parts, ...(state !== undefined && { state }) } }
   }
   const guard = async <T>(what: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> => {
-    stopIfAborted(signal ?? options.signal, partner)
-    const failure = { partner, what: `cannot ${what} table ${table.name} in ${open.folder}` }
-    if (broken !== undefined) throw databaseError(broken, failure)
     try {
-      return await work()
+      return await inTurn(() => {
+        stopIfAborted(signal ?? options.signal, partner)
+        if (disposed) throw cancelled(partner)
+        if (broken !== undefined) throw broken
+        return work()
+      })
     } catch (thrown) {
-      throw databaseError(thrown, failure)
+      throw databaseError(thrown, { partner, what: `cannot ${what} table ${table.name} in ${open.folder}` })
     }
   }
   return {
@@ -233,17 +237,18 @@ const folderWriter = (open: Open, found: FolderManifest | undefined): Writer<Any
         // The commit has happened: what is left to move or remove is done by the next one if it fails here.
         await tidy(directory, manifest).catch(() => undefined)
       }),
-    [Symbol.asyncDispose]: async () => {
-      if (disposed) return
-      disposed = true
-      try {
-        await part?.discard()
-        await tidy(directory, manifest)
-      } catch {
-        // The next writer removes what is left.
-      } finally {
-        open.close()
-      }
-    },
+    [Symbol.asyncDispose]: () =>
+      inTurn(async () => {
+        if (disposed) return
+        disposed = true
+        try {
+          await part?.discard()
+          await tidy(directory, manifest)
+        } catch {
+          // The next writer removes what is left.
+        } finally {
+          open.close()
+        }
+      }),
   }
 }

@@ -3,7 +3,8 @@ import type { Batch, Checkpoint, CommitOptions, WriteOptions, Writer } from '@ec
 import type { DuckDBConnection } from '@duckdb/node-api'
 import { columnsOf, newColumns, sqlType } from '../columns.ts'
 import { openDatabase } from '../database.ts'
-import { databaseError, stopIfAborted } from '../errors.ts'
+import { cancelled, databaseError, stopIfAborted } from '../errors.ts'
+import { oneByOne } from '../one-by-one.ts'
 import { rowMaker, sortBatch, sortDeletes } from '../rows.ts'
 import { identifier, identifiers } from '../sql.ts'
 import { openStage } from '../stage.ts'
@@ -185,18 +186,24 @@ const tableWriter = (
   let resumed = false
   let broken: unknown
   let disposed = false
+  const inTurn = oneByOne()
   const guard = async <T>(what: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> => {
-    stopIfAborted(signal ?? options.signal, partner)
-    if (broken !== undefined) throw databaseError(broken, { partner, what: `${what} after an earlier error` })
     const interrupt = () => connection.interrupt()
-    signal?.addEventListener('abort', interrupt)
     try {
-      return await work()
+      return await inTurn(async () => {
+        stopIfAborted(signal ?? options.signal, partner)
+        if (disposed) throw cancelled(partner)
+        if (broken !== undefined) throw broken
+        signal?.addEventListener('abort', interrupt)
+        try {
+          return await work()
+        } finally {
+          signal?.removeEventListener('abort', interrupt)
+        }
+      })
     } catch (thrown) {
       database.failed(thrown)
       throw databaseError(thrown, { partner, what: `${what} table ${table} of ${database.file}` })
-    } finally {
-      signal?.removeEventListener('abort', interrupt)
     }
   }
   return {
@@ -241,15 +248,16 @@ const tableWriter = (
         await stage.clear().catch((thrown: unknown) => (broken = thrown))
         return target.pass && options.disposition === 'merge' && final ? { pruned } : undefined
       }),
-    [Symbol.asyncDispose]: () => {
-      if (!disposed) {
-        disposed = true
-        stage.flush()
-        connection.closeSync()
-        free()
-        database.release()
-      }
-      return Promise.resolve()
-    },
+    [Symbol.asyncDispose]: () =>
+      inTurn(() => {
+        if (!disposed) {
+          disposed = true
+          stage.flush()
+          connection.closeSync()
+          free()
+          database.release()
+        }
+        return Promise.resolve()
+      }),
   }
 }
