@@ -130,6 +130,7 @@ const build = async (stamp: string, options: PythonOptions): Promise<void> => {
       made,
       'Install its venv module (on Debian and Ubuntu: apt install python3-venv)',
     )
+  const fetched = new Set<string>()
   const installed = await run(
     executable,
     ['-m', 'pip', 'install', '--disable-pip-version-check', '--no-input', '--progress-bar', 'off'].concat(
@@ -140,8 +141,9 @@ const build = async (stamp: string, options: PythonOptions): Promise<void> => {
     {
       ...options,
       line: (line) => {
-        const wanted = /^Collecting ([\w.-]+)/.exec(line)
-        if (wanted !== null) say(`Fetching ${wanted[1] ?? ''}`)
+        const wanted = /^Collecting ([\w.-]+)/.exec(line)?.[1]
+        if (wanted !== undefined && !fetched.has(wanted)) say(`Fetching ${wanted}`)
+        if (wanted !== undefined) fetched.add(wanted)
         if (line.startsWith('Installing collected packages')) say('Installing the packages')
       },
     },

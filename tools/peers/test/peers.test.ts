@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdtemp, rm, symlink } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, expect, test, vi } from 'vitest'
 import { isIntegrationError } from '@ecokit/contracts'
 import { changeScript, runPython, startMlflow, trainScript, truthScript } from '../index.ts'
@@ -23,6 +24,24 @@ const answers = async (url: string): Promise<boolean> =>
     (reply) => reply.ok,
     () => false,
   )
+
+test('without Python it says what is missing and how to name another', async () => {
+  const here = fileURLToPath(new URL('..', import.meta.url))
+  const copy = path.join(folder, 'elsewhere', 'tools', 'peers')
+  await cp(here, copy, { recursive: true, filter: (file) => !file.includes('node_modules') })
+  await symlink(path.join(here, 'node_modules'), path.join(copy, 'node_modules'), 'junction')
+  const script = `
+    const { python } = await import(process.argv[1])
+    await python().catch((error) => console.log(error.code, error.retryable, error.message))`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script, '--', path.join(copy, 'python.ts')], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ECOKIT_PYTHON: path.join(folder, 'no-python') },
+  })
+  const [said] = (await once(child.stdout, 'data')) as [Buffer]
+  expect(said.toString()).toMatch(
+    /^unavailable false no Python 3\.10 or newer was found \(.*no-python\)\. Install Python .* set ECOKIT_PYTHON/,
+  )
+})
 
 peer.describe('a real MLflow', () => {
   test('is trained once, tells the truth, and changes', async () => {
@@ -56,7 +75,7 @@ peer.describe('a real MLflow', () => {
     await mlflow.restart()
     expect(await runPython(truthScript, ['--url', mlflow.url])).toContain('FINISHED')
     await mlflow.kill()
-    await vi.waitUntil(async () => !(await answers(mlflow.url)))
+    await vi.waitUntil(async () => !(await answers(mlflow.url)), { timeout: 20_000, interval: 100 })
   }, 120_000)
 
   test('says why it did not start', async () => {
