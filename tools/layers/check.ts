@@ -4,7 +4,9 @@ import { pathToFileURL } from 'node:url'
 
 /** The house from the ground up: a package may need only what stands before it here. */
 const order = [
-  ...['contracts', 'http', 'auth', 'connect', 'json-scan', 'store', 'audit', 'vault', 'flow', 'events'].map((name) => `core/${name}`),
+  ...['contracts', 'http', 'auth', 'connect', 'json-scan', 'store', 'audit', 'vault', 'flow', 'events'].map(
+    (name) => `core/${name}`,
+  ),
   'protocols',
   'templates',
   'connectors',
@@ -32,7 +34,9 @@ const placeOf = (folder: string): string => {
 
 const importsOf = (root: string, folder: string): readonly string[] =>
   globSync(`${folder}/src/**/*.{ts,tsx}`, { cwd: root }).flatMap((file) =>
-    [...readFileSync(join(root, file), 'utf8').matchAll(/(?:from|import\()\s*'(@ecokit\/[a-z0-9-]+)/g)].map((match) => match[1] ?? ''),
+    [...readFileSync(join(root, file), 'utf8').matchAll(/(?:from|import\()\s*'(@ecokit\/[a-z0-9-]+)/g)].map(
+      (match) => match[1] ?? '',
+    ),
   )
 
 export const readPackages = (root: string): readonly Package[] =>
@@ -43,22 +47,37 @@ export const readPackages = (root: string): readonly Package[] =>
       dependencies?: Record<string, string>
       peerDependencies?: Record<string, string>
     }
-    const declared = Object.keys({ ...json.dependencies, ...json.peerDependencies }).filter((name) => name.startsWith('@ecokit/'))
-    return { name: json.name, folder, place: placeOf(folder), needs: [...new Set([...declared, ...importsOf(root, folder)])] }
+    const declared = Object.keys({ ...json.dependencies, ...json.peerDependencies }).filter((name) =>
+      name.startsWith('@ecokit/'),
+    )
+    return {
+      name: json.name,
+      folder,
+      place: placeOf(folder),
+      needs: [...new Set([...declared, ...importsOf(root, folder)])],
+    }
   })
 
 /** One sentence for every need that points upward or sideways. */
 export const layerFaults = (packages: readonly Package[]): readonly string[] => {
   const byName = new Map(packages.map((item) => [item.name, item]))
   return packages.flatMap((item) => {
-    if (item.place !== 'authoring/testkit' && rank(item.place) < 0) return [`${item.name}: ${item.folder} is in no layer of the house`]
+    if (item.place !== 'authoring/testkit' && rank(item.place) < 0)
+      return [`${item.name}: ${item.folder} is in no layer of the house`]
     return item.needs.flatMap((name) => {
       const needed = byName.get(name)
       if (needed === undefined || needed.name === item.name) return []
       if (item.place === 'authoring/testkit')
-        return testkitMayNeed.includes(needed.place) ? [] : [`${item.name} may not need ${name}: the testkit needs only contracts, http, auth and connect`]
-      if (needed.place === 'authoring/testkit') return item.place === 'templates' ? [] : [`${item.name} may not need ${name}: only tests and a template's ./conformance do`]
-      return rank(needed.place) < rank(item.place) ? [] : [`${item.name} (${item.place}) may not need ${name} (${needed.place}): it does not stand below it`]
+        return testkitMayNeed.includes(needed.place)
+          ? []
+          : [`${item.name} may not need ${name}: the testkit needs only contracts, http, auth and connect`]
+      if (needed.place === 'authoring/testkit')
+        return item.place === 'templates'
+          ? []
+          : [`${item.name} may not need ${name}: only tests and a template's ./conformance do`]
+      return rank(needed.place) < rank(item.place)
+        ? []
+        : [`${item.name} (${item.place}) may not need ${name} (${needed.place}): it does not stand below it`]
     })
   })
 }
