@@ -28,7 +28,7 @@ import { listReader } from './streams/lists.ts'
 import { metricReader } from './streams/metrics.ts'
 import { runReader } from './streams/runs.ts'
 
-/** MLflow 2 and 3: a tracking server and its model registry, over the REST interface. */
+/** MLflow 3: a tracking server and its model registry, over the REST interface. */
 export const mlflow = defineConnector(
   {
     id: 'mlflow',
