@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { packAll, run } from '@ecokit/packed'
 import { runPython, startMlflow } from '@ecokit/peers'
 import { interleave, print, sample, summarise, type Summary } from './measure.ts'
 
@@ -75,15 +76,28 @@ const mlflow = async (): Promise<readonly Summary[]> => {
   )
 }
 
-const imports = async (): Promise<readonly Summary[]> =>
-  summarise(
+/** As published and installed: in the workspace, Node would compile TypeScript first. */
+const imports = async (): Promise<readonly Summary[]> => {
+  const folder = join(scratch, 'installed')
+  mkdirSync(folder)
+  writeFileSync(join(folder, 'package.json'), '{ "private": true }')
+  const tarballs = (await packAll()).filter(({ name }) => !name.endsWith('/cli')).map(({ tarball }) => tarball)
+  const installed = await run(
+    'npm',
+    ['install', '--no-audit', '--no-fund', '--ignore-scripts', 'zod@4', 'undici@8', ...tarballs],
+    folder,
+  )
+  if (installed.code !== 0) throw new Error(installed.output)
+  const variant = (name: string) => () => sample('imports.ts', [folder, name])
+  return summarise(
     await interleave(rounds, {
-      'zod alone': () => sample('imports.ts', ['zod']),
-      'undici alone': () => sample('imports.ts', ['undici']),
-      '@ecokit/connector-mlflow': () => sample('imports.ts', ['@ecokit/connector-mlflow']),
-      '@ecokit/connector-local': () => sample('imports.ts', ['@ecokit/connector-local']),
+      'zod alone': variant('zod'),
+      'undici alone': variant('undici'),
+      '@ecokit/connector-mlflow': variant('@ecokit/connector-mlflow'),
+      '@ecokit/connector-local': variant('@ecokit/connector-local'),
     }),
   )
+}
 
 const suites: Readonly<
   Record<string, readonly { title: string; unit: string; run: () => Promise<readonly Summary[]> }[]>

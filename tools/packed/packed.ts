@@ -37,12 +37,13 @@ export interface Check {
   readonly fault: string | undefined
 }
 
-interface Packed {
+export interface Packed {
   readonly name: string
   readonly tarball: string
 }
 
-const packAll = async (): Promise<readonly Packed[]> => {
+/** Packs every published package, built before, into `.cache/packed`. */
+export const packAll = async (): Promise<readonly Packed[]> => {
   rmSync(packed, { recursive: true, force: true })
   mkdirSync(packed, { recursive: true })
   const folders = globSync(['packages/*/*/package.json', 'apps/*/package.json'], { cwd: root })
