@@ -6,7 +6,7 @@ import { createServer } from 'node:net'
 import { join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { isIntegrationError } from '@ecokit/contracts'
-import { runPython, startMlflow, trainScript, type Mlflow } from '@ecokit/peers'
+import { python, runPython, startMlflow, trainScript, type Mlflow } from '@ecokit/peers'
 import { printSummary, type SyncedRun } from './summary.ts'
 
 const root = resolve(import.meta.dirname, '..', '..')
@@ -16,7 +16,8 @@ const help = `npm start -- [options]
   --mlflow URL        use this MLflow; nothing is started or trained
   --port N            the console's port (8000)
   --mlflow-port N     the port of the MLflow that is started (5001)
-  --folder DIR        where MLflow's data, the lake and the state live (.cache/demo)
+  --folder DIR        where MLflow's data, the lake, ecosystem.yaml and the state live
+                      (.cache/demo; with --mlflow a folder for each server)
 
 Example: npm start -- --once`
 
@@ -35,7 +36,7 @@ const readOptions = () => {
         mlflow: { type: 'string' },
         port: { type: 'string', default: '8000' },
         'mlflow-port': { type: 'string', default: '5001' },
-        folder: { type: 'string', default: join(root, '.cache', 'demo') },
+        folder: { type: 'string' },
         help: { type: 'boolean', short: 'h', default: false },
       },
     })
@@ -52,7 +53,10 @@ if (options.help) {
   say(help)
   process.exit(0)
 }
-const folder = resolve(options.folder)
+// A lake belongs to one server: another MLflow gets a folder of its own.
+const ownFolder =
+  options.mlflow === undefined ? 'demo' : `demo-${options.mlflow.replaceAll(/^\w+:\/\/|[^\w.-]+/g, '-')}`
+const folder = resolve(options.folder ?? join(root, '.cache', ownFolder))
 const file = join(folder, 'ecosystem.yaml')
 const cli = join(root, 'packages', 'host', 'cli', 'src', 'bin.ts')
 
@@ -68,6 +72,13 @@ const portIsFree = async (port: number): Promise<boolean> => {
   }
 }
 
+/** Package after package is news on a terminal only, where one line is written over the other. */
+const showProgress = (message: string): void => {
+  const passing = message.startsWith('Fetching ')
+  if (process.stdout.isTTY && passing) process.stdout.write(`\r  ${message} …`.padEnd(60))
+  else if (!passing) say(process.stdout.isTTY ? `\r  ${message}`.padEnd(60) : `  ${message}`)
+}
+
 /** What the training script says of itself, as one line that counts up on a terminal and every tenth line in a pipe. */
 const showTraining = (line: string): void => {
   const { run, of, trained } = JSON.parse(line) as { run?: number; of?: number; trained?: number }
@@ -80,12 +91,17 @@ const showTraining = (line: string): void => {
     )
 }
 
-/** The sample, with the address of the MLflow that is really there. */
+/** The sample, with the address of the MLflow that is really there; what people have changed in it since stays. */
 const writeConfig = (trackingUri: string): void => {
-  const sample = readFileSync(join(root, 'examples', 'mlflow-to-lake', 'ecosystem.yaml'), 'utf8')
+  const sample = readFileSync(
+    existsSync(file) ? file : join(root, 'examples', 'mlflow-to-lake', 'ecosystem.yaml'),
+    'utf8',
+  )
   writeFileSync(
     file,
-    sample.replace('http://127.0.0.1:5001', () => trackingUri).replace('port: 8000', () => `port: ${options.port}`),
+    sample
+      .replace(/(trackingUri: *)('[^']*'|[^\s,}]+)/, (_, key: string) => `${key}'${trackingUri}'`)
+      .replace(/(port: *)\d+/, (_, key: string) => key + options.port),
   )
 }
 
@@ -96,12 +112,13 @@ const openMlflow = async (signal: AbortSignal): Promise<{ url: string; server: M
     fail(
       `port ${port} is in use, and MLflow needs it. Stop what holds it, choose another with --mlflow-port, or point at a running MLflow with --mlflow URL`,
     )
+  await python({ signal, progress: showProgress })
   say('Starting MLflow …')
   const server = await startMlflow({
     folder: join(folder, 'mlflow'),
     port,
     signal,
-    progress: (message) => say(`  ${message} …`),
+    progress: showProgress,
   })
   say(`MLflow answers at ${server.url}`)
   // The script knows by itself what it has trained; the mark only saves asking it, which takes seconds.
@@ -120,6 +137,7 @@ const ecokit = (args: readonly string[], stdout: 'inherit' | 'pipe' = 'inherit')
 
 const syncOnce = async (): Promise<number> => {
   const child = ecokit(['sync', 'mlflow-to-lake', '--json'], 'pipe')
+  stopping.signal.addEventListener('abort', () => child.kill('SIGTERM'), { once: true })
   let text = ''
   child.stdout?.setEncoding('utf8').on('data', (part: string) => (text += part))
   const [code] = (await once(child, 'exit')) as [number | null]
@@ -169,7 +187,7 @@ const serve = async (signal: AbortSignal): Promise<number> => {
   const exited = once(child, 'exit') as Promise<[number | null]>
   signal.addEventListener('abort', () => child.kill('SIGTERM'), { once: true })
   if (await untilServing(child, signal)) {
-    say('The sync goes on behind it. Press Ctrl-C to stop.')
+    say('The sync goes on behind it.')
     // A summary that cannot be had must not take the console down.
     void followFirstRun(signal).catch(() => {})
   }
@@ -200,6 +218,6 @@ try {
 } catch (error) {
   if (stopping.signal.aborted) process.exit(130)
   const message = error instanceof Error ? error.message : String(error)
-  const python = isIntegrationError(error, 'unavailable') && message.includes('Python')
-  fail(python ? `${message}. Or point at an MLflow that you have: npm start -- --mlflow http://host:5000` : message)
+  const missing = isIntegrationError(error, 'unavailable') && message.includes('Python')
+  fail(missing ? `${message}. Or point at an MLflow that you have: npm start -- --mlflow http://host:5000` : message)
 }

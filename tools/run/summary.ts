@@ -1,4 +1,4 @@
-import { relative } from 'node:path'
+import { dirname, relative } from 'node:path'
 import { styleText } from 'node:util'
 
 /** What the summary needs of a run, as the API and `ecokit sync --json` give it. */
@@ -44,7 +44,11 @@ export const printSummary = (run: SyncedRun, lakeFile: string): void => {
     if (row.error !== undefined) console.log(styleText('red', `    ${row.error.message}`))
   }
   if (run.error !== undefined) console.log(styleText('red', `  ${run.error.message}`))
-  console.log(`\nThe lake: ${lake}\nThree queries to try:`)
+  console.log(`\nThe lake: ${lake}`)
+  if (run.status !== 'completed') return
+  console.log(
+    `Look at it:\n  npm run ecokit -- read lake runs --limit 5 --file ${relative(process.cwd(), dirname(lakeFile))}/ecosystem.yaml\nThree queries to try, with DuckDB's own command line:`,
+  )
   for (const query of queries(lake)) console.log(`  ${query}`)
   console.log('')
 }

@@ -1,10 +1,12 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { changeScript, runPython, startMlflow, trainScript, type Mlflow } from '@ecokit/peers'
 import { requirePeer } from '@ecokit/peers/vitest'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { lake, node, normal, sync, truth, type Synced } from './lake.ts'
+import { lake, node, normal, root, sync, truth, type Synced } from './lake.ts'
 
 const peer = await requirePeer('mlflow')
 
@@ -75,6 +77,31 @@ peer.describe('npm start', () => {
       await equal()
     },
   )
+
+  test('one Ctrl-C ends it cleanly, though the terminal tells every process of it', { timeout: 120_000 }, async () => {
+    const port = 20_000 + (process.pid % 10_000)
+    const started = spawn(
+      process.execPath,
+      ['tools/run/start.ts', '--mlflow', mlflow.url, '--folder', folder, '--port', String(port)],
+      {
+        cwd: root,
+        // A group of its own, as a terminal gives to a command.
+        detached: true,
+        stdio: 'ignore',
+      },
+    )
+    const exited = once(started, 'exit')
+    const answers = () =>
+      fetch(`http://127.0.0.1:${port}/healthz`).then(
+        (reply) => reply.ok,
+        () => false,
+      )
+    await expect.poll(answers, { timeout: 60_000 }).toBe(true)
+    await expect.poll(() => existsSync(join(folder, '.ecokit', 'server.json')), { timeout: 10_000 }).toBe(true)
+    process.kill(-(started.pid ?? 0), 'SIGINT')
+    expect(await exited).toEqual([0, null])
+    expect(existsSync(join(folder, '.ecokit', 'server.json'))).toBe(false)
+  })
 
   test('a dead MLflow, a wrong option and a port in use are one clear line', { timeout: 60_000 }, async () => {
     const dead = await node('tools/run/start.ts', [

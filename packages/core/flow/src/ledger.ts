@@ -28,6 +28,8 @@ export interface Ledger {
   finish(status: RunStatus, error: Failure | undefined, warnings: readonly string[]): Promise<void>
 }
 
+/** How long the account of a run is kept. */
+const keptMs = 30 * 86_400_000
 /** SQLite takes 32,766 values in a statement; this is far below, and a transaction of milliseconds. */
 const rowsAtOnce = 500
 
@@ -146,6 +148,12 @@ export const openLedger = (store: Store, run: string, now: () => number): Ledger
         })
         .where('id', '=', run)
         .execute()
+      // With their streams, lineage and quarantine; the checkpoints stay.
+      await db
+        .deleteFrom('runs')
+        .where('status', '!=', 'running')
+        .where('started_at', '<', at - keptMs)
+        .execute()
     },
   }
 }
@@ -163,7 +171,7 @@ export const ended = { code: 'internal', message: 'the process ended before the 
 export const buryRuns = async (
   store: Store,
   now: () => number,
-  isDead: (run: { readonly pipeline: string; readonly holder: string }) => boolean,
+  isDead: (run: { readonly pipeline: string; readonly holder: string; readonly heartbeat_at: number }) => boolean,
 ): Promise<readonly DeadRun[]> =>
   store.db.transaction().execute(async (transaction) => {
     const running = await transaction.selectFrom('runs').selectAll().where('status', '=', 'running').execute()

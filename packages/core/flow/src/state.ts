@@ -24,6 +24,8 @@ const flowState = z.object({
   mode: z.enum(['full_refresh', 'incremental', 'reconcile']),
   run: z.string(),
   table: z.string(),
+  /** What the source read from when this was written. */
+  origin: z.string().optional(),
   /** When this pass began, over all runs that it took; epoch milliseconds. */
   startedAt: z.number(),
   /** When the last pass over everything began that reached its end; epoch milliseconds. */
@@ -85,10 +87,11 @@ export const nextState = (
     readonly counts: Counts
     readonly source: Checkpoint | undefined
     readonly complete: boolean
+    readonly origin: string | undefined
   },
 ): FlowState => {
   const { mode, before, startedAt } = pass
-  const { complete, run, table } = about
+  const { complete, run, table, origin } = about
   const source =
     mode === 'incremental' || (mode === 'reconcile' && complete)
       ? (about.source ?? before?.source)
@@ -105,6 +108,7 @@ export const nextState = (
     mode,
     run,
     table,
+    ...(origin !== undefined && { origin }),
     startedAt,
     ...(reconciledAt !== undefined && { reconciledAt }),
   }

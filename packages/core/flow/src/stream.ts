@@ -3,7 +3,7 @@ import type { AnyRecord, Batch, Checkpoint, InvalidRecord, Writer, Written } fro
 import type { Ledger } from './ledger.ts'
 import type { PlannedStream } from './plan.ts'
 import { batchBytes, pump } from './pump.ts'
-import { decidePass, nextState, readState, type Pass } from './state.ts'
+import { decidePass, nextState, readState, type FlowState, type Pass } from './state.ts'
 import { noCounts, type Counts, type Pipeline } from './types.ts'
 
 /** How long written rows wait for their commit where the source is slow. */
@@ -47,6 +47,24 @@ const quietly = async (writer: AnyWriter): Promise<void> => {
 const broken = (sink: string, what: string) =>
   integrationError('internal', { partner: sink, what, next: 'Report it to the maker of the connector', details: {} })
 
+/** The state to go on from. One that another source left behind would hide everything that is older than its checkpoint. */
+const sameOrigin = (
+  { name, origin, source }: StreamRunner['pipeline'],
+  { stream, mode, table }: PlannedStream,
+  found: FlowState | undefined,
+  full: boolean,
+): FlowState | undefined => {
+  if (found?.origin === undefined || origin === undefined || found.origin === origin) return found
+  if (!full && mode !== 'full_refresh')
+    throw integrationError('invalid_config', {
+      partner: source.name,
+      what: `the checkpoint of ${name}/${stream} was made on ${found.origin}, and the source is now ${origin}`,
+      next: `Run it once with --full, which reads everything from the new source and removes from table ${table} what it does not have, or give the stream another table or the pipeline another name`,
+      details: { field: `pipelines.${name}.source` },
+    })
+  return undefined
+}
+
 const openWriter = async (planned: PlannedStream, runner: StreamRunner) => {
   const { pipeline, run, ledger, full, now, signal } = runner
   const { sink, sinkName, reconcileEveryMs } = pipeline
@@ -60,9 +78,10 @@ const openWriter = async (planned: PlannedStream, runner: StreamRunner) => {
   try {
     const transactional = sink.manifest.sinks?.[sinkName]?.commit === 'transaction'
     const noted = readState(await ledger.state(key), planned.table)
-    const before = transactional ? readState(await writer.resumesFrom({ signal }), planned.table) : noted
-    if (before !== undefined && (before.run !== noted?.run || before.counts.read !== noted.counts.read))
-      await ledger.correct(planned.stream, before)
+    const found = transactional ? readState(await writer.resumesFrom({ signal }), planned.table) : noted
+    if (found !== undefined && (found.run !== noted?.run || found.counts.read !== noted.counts.read))
+      await ledger.correct(planned.stream, found)
+    const before = sameOrigin(pipeline, planned, found, full)
     const pass = decidePass(planned, before, { full, now: now(), reconcileEveryMs, noted })
     if (!pass.prune) return { key, writer, pass, open }
     // Only the sink knows where the stream stands, and a writer must know from its beginning that it prunes.
@@ -158,7 +177,7 @@ const copy = async (
       throw broken(pipelineName, `${stream}: read ${counts.read} is not what was written and put aside`)
     await storeHeld()
     await fence()
-    const about = { run, table, counts, source: checkpoint, complete }
+    const about = { run, table, counts, source: checkpoint, complete, origin: pipeline.origin }
     const committed = await current.writer.commit(nextState(pass, about), { signal, ...(complete && { final: true }) })
     counts = { ...counts, deleted: counts.deleted + (committed?.pruned ?? 0) }
     runner.onCommit(counts)

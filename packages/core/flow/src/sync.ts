@@ -248,6 +248,9 @@ export const sync = async (options: SyncOptions): Promise<RunResult> => {
   return result as RunResult
 }
 
+/** A run that has not been heard of for so long has lost its lease, on whichever machine it ran. */
+const silentMs = 120_000
+
 /** Marks the runs as failed whose process is gone, for hosts that start up; gives their ids. */
 export const recoverRuns = async (
   store: Store,
@@ -255,7 +258,11 @@ export const recoverRuns = async (
 ): Promise<readonly string[]> => {
   const { lineage, namespace = 'default', now = Date.now } = options
   const log = openLineageLog(store, lineage?.file)
-  const ids = await bury(store, { now, namespace, log }, ({ holder }) => isGone(holder))
+  const ids = await bury(
+    store,
+    { now, namespace, log },
+    ({ holder, heartbeat_at }) => isGone(holder) || now() - heartbeat_at > silentMs,
+  )
   await log.close()
   return ids
 }

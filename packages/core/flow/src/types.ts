@@ -20,6 +20,8 @@ export interface Pipeline {
   readonly name: string
   readonly source: AnyConnection
   readonly sink: AnyConnection
+  /** What the source reads from, such as the server's address: a checkpoint of another origin is refused, because it says nothing about this one. Absent: not looked at. */
+  readonly origin?: string | undefined
   /** Which of the sink connector's sinks. */
   readonly sinkName: string
   /** Default: all streams of the source. */

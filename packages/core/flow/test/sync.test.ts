@@ -54,6 +54,20 @@ test('the first run reads everything, the next only what is new', async () => {
   expect(only(await run({ pipeline, store }))).toMatchObject({ status: 'completed', read: 0, written: 0 })
 })
 
+test('a checkpoint of another source is refused; a full run makes the table that of the new one', async () => {
+  const old = newTable(items(20, 100))
+  const { file, store, pipeline } = await setUp(old, { origin: 'shop http://old' })
+  await run({ pipeline, store })
+  const moved = { ...pipeline, source: sourceOf(newTable(items(5))), origin: 'shop http://new' }
+  const refused = await run({ pipeline: moved, store })
+  expect(refused).toMatchObject({ status: 'failed', error: { code: 'invalid_config' } })
+  expect(refused.error?.message).toMatch(/made on shop http:\/\/old.*now shop http:\/\/new.*--full/)
+  expect(rowsIn(file)).toEqual(old.items)
+  expect(await run({ pipeline: moved, store, full: true })).toMatchObject({ status: 'completed' })
+  expect(rowsIn(file)).toEqual(items(5))
+  expect(only(await run({ pipeline: moved, store }))).toMatchObject({ status: 'completed', read: 0 })
+})
+
 test('without streams in the pipeline all of the source are synced', async () => {
   const { store, pipeline, file } = await setUp(newTable(items(3)), { streams: undefined })
   const { streams } = await run({ pipeline, store })

@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, extname, join, resolve } from 'node:path'
 import { integrationError } from '@ecokit/contracts'
 import type { AnyConnection, AnyConnector } from '@ecokit/contracts'
 import { recoverRuns, sync } from '@ecokit/flow'
@@ -49,8 +49,32 @@ export interface OpenEcosystem {
   readonly onError?: (error: unknown) => void
 }
 
-/** The state folder of an `ecosystem.yaml`. */
-export const stateFolderOf = (file: string): string => join(dirname(resolve(file)), '.ecokit')
+/** The state folder of an `ecosystem.yaml`: `.ecokit` beside it, and a folder of its own in there for a file of another name. */
+export const stateFolderOf = (file: string): string => {
+  const folder = join(dirname(resolve(file)), '.ecokit')
+  const name = basename(file, extname(file))
+  return name === 'ecosystem' ? folder : join(folder, `of-${name}`)
+}
+
+const makeStateFolder = async (folder: string): Promise<void> => {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+    throw integrationError('invalid_config', {
+      what: `the state folder ${folder} cannot be made (${code})`,
+      next: 'Give this user the right to write there, or move the file to a folder of yours',
+      details: { field: '' },
+    })
+  }
+}
+
+/** What a partner's data comes from: the parts of its config that name its hosts, or all of it where there are none. */
+const originOf = ({ manifest }: AnyConnection, config: unknown): string => {
+  const fields = (config ?? {}) as Readonly<Record<string, unknown>>
+  const hosts = manifest.hosts.map((host) => host.replaceAll(/\{(\w+)\}/g, (_, field: string) => String(fields[field])))
+  return `${manifest.id} ${hosts.length === 0 ? JSON.stringify(fields) : hosts.join(' ')}`
+}
 
 const unknownPipeline = (name: string, { pipelines, filename }: Ecosystem) =>
   integrationError('not_found', {
@@ -63,7 +87,7 @@ const unknownPipeline = (name: string, { pipelines, filename }: Ecosystem) =>
 export const openEcosystem = async (options: OpenEcosystem): Promise<EcosystemRuntime> => {
   const { file, connectors, stateFolder = stateFolderOf(file), env = process.env } = options
   const ecosystem = await loadEcosystem(file, connectors)
-  await mkdir(stateFolder, { recursive: true, mode: 0o700 })
+  await makeStateFolder(stateFolder)
   const store = await openStore(join(stateFolder, 'state.db'))
   try {
     const registry = await openRegistry({ store, connectors, ecosystem, env })
@@ -90,7 +114,18 @@ export const openEcosystem = async (options: OpenEcosystem): Promise<EcosystemRu
           const sink = await registry.connect(entry.sink)
           try {
             const { sinkName, streams, reconcileEveryMs } = entry
-            const pipeline = { name, source, sink, sinkName, streams, reconcileEveryMs, requests: () => requests }
+            const partner = await registry.get(entry.source)
+            const origin = originOf(source, partner.config)
+            const pipeline = {
+              name,
+              source,
+              origin,
+              sink,
+              sinkName,
+              streams,
+              reconcileEveryMs,
+              requests: () => requests,
+            }
             return await sync({ ...request, pipeline, store, lineage, namespace: ecosystem.lineage.namespace })
           } finally {
             await sink.close()

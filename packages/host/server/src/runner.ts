@@ -56,11 +56,13 @@ export const openRunner = (runtime: EcosystemRuntime, onError: (error: Integrati
     let said: string | undefined
     while (!closing.signal.aborted) {
       const startedAt = performance.now()
+      let held = false
       try {
         await run(name, false, 'schedule', () => undefined)
         said = undefined
       } catch (thrown) {
         const error = toIntegrationError(thrown, name)
+        held = error.code === 'conflict'
         // Said once and not at every interval; that another process runs it already is no news at all.
         if (error.code !== 'cancelled' && error.code !== 'conflict' && error.message !== said) {
           said = error.message
@@ -68,7 +70,9 @@ export const openRunner = (runtime: EcosystemRuntime, onError: (error: Integrati
         }
       }
       const left = everyMs - (performance.now() - startedAt)
-      await sleep(Math.max(0, left), undefined, { signal: closing.signal }).catch(() => undefined)
+      // Held by another process, or by a lease that one left behind: looked at again before a long interval is over.
+      const wait = held ? Math.min(left, 30_000) : left
+      await sleep(Math.max(0, wait), undefined, { signal: closing.signal }).catch(() => undefined)
     }
   }
 

@@ -72,6 +72,8 @@ export const openServer = async (options: ServerOptions): Promise<Server> => {
       }
     })
     added.get('/api/events', (context) => {
+      // hono answers HEAD by this handler and drops the body: a stream that nobody reads would keep its place for good.
+      if (context.req.method === 'HEAD') return new Response(null, { headers: { 'content-type': 'text/event-stream' } })
       const { outgoing } = context.env as HttpBindings
       const hello = { version, at: new Date().toISOString() }
       return hub.open(hello, () => outgoing.destroy()) ?? failure('unavailable', 'too many clients follow the events')
@@ -81,9 +83,10 @@ export const openServer = async (options: ServerOptions): Promise<Server> => {
     pipelineRoutes(added, runtime, runner)
   })
 
+  // Before anything listens: what fails here must not leave a port held without a server behind it.
+  await runtime.recover()
   const listening = await listen(app, host, options.port ?? ecosystem.server.port)
   hosts = allowedHosts(host, listening.port)
-  await runtime.recover()
   const watching = watch({ runtime, hub, views, onError })
   health.start()
   runner.startSchedules()

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { until } from './ask.ts'
-import { follow, openSetting } from './setting.ts'
+import { follow, openSetting, token } from './setting.ts'
 
 interface Partner {
   name: string
@@ -32,6 +32,19 @@ test('a partner that stops turns unhealthy for a client of the events, and healt
   expect(seen).toBeGreaterThan(0)
   await setting.partner.start()
   await until(() => (statusOf()?.status === 'healthy' ? true : undefined))
+  await client.close()
+  await setting.close()
+})
+
+test('asking for the head of the events takes no place of a client', async () => {
+  const setting = await openSetting()
+  const headers = { authorization: `Bearer ${token}` }
+  for (let index = 0; index < 70; index += 1) {
+    const reply = await fetch(`${setting.server.url}/api/events`, { method: 'HEAD', headers })
+    expect(reply.status).toBe(200)
+  }
+  const client = await follow(setting.server.url)
+  await until(() => (client.of('hello').length > 0 ? true : undefined))
   await client.close()
   await setting.close()
 })
