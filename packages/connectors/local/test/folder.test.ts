@@ -201,3 +201,20 @@ test('a part that its manifest lists is found before it was moved out of the sta
   await put(connection, writing(runs), [{ id: 'b', value: 1 }], 'csv')
   expect(await parts(folder)).toHaveLength(2)
 })
+
+for (const format of formats)
+  test(`${format}: a column in another case is refused before anything is written`, async () => {
+    const { connection } = await openBoth()
+    await put(
+      connection,
+      writing(table({ id: { type: 'string' }, Name: { type: 'string' } })),
+      [{ id: 'a', Name: 'x' }],
+      format,
+    )
+    const renamed = writing(table({ id: { type: 'string' }, name: { type: 'string' } }))
+    await expect(connection.write(format, renamed)).rejects.toMatchObject({
+      code: 'invalid_data',
+      message: expect.stringContaining('Name') as string,
+    })
+    expect(await readAll(connection)).toEqual([{ id: 'a', Name: 'x' }])
+  })

@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { expect, test } from 'vitest'
 import { discoverAll, open, openLake, openWriter, put, readAll, records, table, writing } from './support.ts'
@@ -274,5 +276,20 @@ test('what a table of somebody else refuses is refused, and its writer ends', as
   expect(await (await openWriter(again, writing(runs))).resumesFrom()).toBeUndefined()
   await expect(put(again, writing({ ...runs, name: 'seen' }), [{ id: 'a', value: 1 }])).rejects.toMatchObject({
     code: 'rejected',
+  })
+})
+
+test('a refused writer leaves no lock behind: another process opens the file', async () => {
+  const { connection, database } = await openLake()
+  await put(connection, writing(runs), [{ id: 'a', value: 1 }])
+  const changed = table({ id: { type: 'string' }, value: { type: 'boolean' } }, ['id'])
+  await expect(connection.write('tables', writing(changed))).rejects.toMatchObject({ code: 'invalid_data' })
+  await connection.close()
+  const script =
+    "import('@duckdb/node-api').then(async (duck) => (await duck.DuckDBInstance.create(process.argv[1])).closeSync())"
+  const cwd = fileURLToPath(new URL('..', import.meta.url))
+  expect(spawnSync(process.execPath, ['-e', script, database], { cwd, encoding: 'utf8' })).toMatchObject({
+    status: 0,
+    stderr: '',
   })
 })

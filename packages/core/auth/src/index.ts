@@ -65,8 +65,11 @@ export const apiKey = (place: { readonly header: string } | { readonly query: st
       authorize: (request) => {
         if ('header' in place) request.headers.set(place.header, key)
         else {
-          const mark = request.url.search === '' ? '?' : '&'
-          request.url.search += `${mark}${encodeURIComponent(place.query)}=${encodeURIComponent(key)}`
+          const { url } = request
+          // A next page's address that the partner made of ours has the key already.
+          if (url.searchParams.has(place.query)) url.searchParams.delete(place.query)
+          const mark = url.search === '' ? '?' : '&'
+          url.search += `${mark}${encodeURIComponent(place.query)}=${encodeURIComponent(key)}`
         }
       },
     }),

@@ -63,6 +63,8 @@ test('an API key in a header', async () => {
 test('an API key in the query leaves the rest of the query as it was', async () => {
   const scheme = apiKey({ query: 'api key' })
   expect((await sent(opened(scheme, { apiKey: 'a+b/c=&d' }))).url).toBe('/x?api%20key=a%2Bb%2Fc%3D%26d')
+  // A next page's address that the partner made of ours has the key already.
+  expect((await sent(opened(scheme, { apiKey: 'k' }), { 'api key': 'k', page: '2' })).url).toBe('/x?page=2&api%20key=k')
   expect((await sent(opened(scheme, { apiKey: 'k' }), { filter: 'a = b c' })).url).toBe(
     '/x?filter=a%20%3D%20b%20c&api%20key=k',
   )

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import { integrationError } from '@ecokit/contracts'
+import type { DuckDBConnection } from '@duckdb/node-api'
 import type { Checkpoint, JsonSchema, WriteOptions, Writer } from '@ecokit/contracts'
 import { columnsOf, inlined, newColumns, sqlType } from '../columns.ts'
 import { openDatabase } from '../database.ts'
@@ -57,6 +58,15 @@ const checkFolder = async (
   if (manifest.format !== format) throw clash(`holds the table as ${manifest.format}`)
   if (disposition === 'append') {
     const present = columnsOf({ name: table.name, schema: manifest.schema }, partner)
+    const spelt = new Map(present.map(({ name }) => [name.toLowerCase(), name]))
+    const other = columns.find(({ name }) => (spelt.get(name.toLowerCase()) ?? name) !== name)
+    if (other !== undefined)
+      throw integrationError('invalid_data', {
+        partner,
+        what: `table ${table.name}: the column ${other.name} stands in the table as ${spelt.get(other.name.toLowerCase()) ?? ''}`,
+        next: 'Rename the field, write to another table, or replace the whole table with overwrite',
+        details: { stream: table.name, field: other.name },
+      })
     newColumns(columns, new Map(present.map(({ name, type }) => [name, sqlType(type)])), table.name, partner)
   }
 }
@@ -91,20 +101,24 @@ export const writeFolder = async (target: FolderTarget, options: WriteOptions): 
   }
   const database = await openDatabase(path.join(directory, lockName), waiting)
   let free = () => {}
+  let connection: DuckDBConnection | undefined
   try {
     free = await database.reserve(table.name, waiting)
     const manifest = await readManifest(directory, partner)
     await checkFolder(directory, manifest, target, options, columns)
     await tidy(directory, manifest)
-    const connection = await database.connect()
-    const openPart = await partOpener(format, columns, database.duck, connection)
+    connection = await database.connect()
+    const opened = connection
+    const openPart = await partOpener(format, columns, database.duck, opened)
     const close = () => {
-      connection.closeSync()
+      opened.closeSync()
       free()
       database.release()
     }
     return folderWriter({ ...target, directory, staged, columns, options, openPart, close }, manifest)
   } catch (thrown) {
+    // A connection that is left open would keep the file's lock beyond everything else.
+    connection?.closeSync()
     free()
     database.failed(thrown)
     database.release()
@@ -243,7 +257,8 @@ const folderWriter = (open: Open, found: FolderManifest | undefined): Writer<Any
         disposed = true
         try {
           await part?.discard()
-          await tidy(directory, manifest)
+          // By what is on disk: a commit that failed after its rename has happened, and its parts are not leftovers.
+          await tidy(directory, await readManifest(directory, open.partner))
         } catch {
           // The next writer removes what is left.
         } finally {

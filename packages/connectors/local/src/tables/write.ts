@@ -145,8 +145,10 @@ export const writeTable = async (file: string, partner: string, options: WriteOp
   const database = await openDatabase(file, waiting)
   try {
     const free = await database.reserve(options.table.name, waiting)
+    let opened: DuckDBConnection | undefined
     try {
       const connection = await database.connect()
+      opened = connection
       await prepare(database, connection)
       const present = await tableColumns(connection, options.table.name)
       if (present !== undefined && options.disposition !== 'overwrite')
@@ -161,6 +163,8 @@ export const writeTable = async (file: string, partner: string, options: WriteOp
       }
       return tableWriter(database, connection, stage, target, free)
     } catch (thrown) {
+      // A connection that is left open would keep the file's lock beyond everything else.
+      opened?.closeSync()
       free()
       throw thrown
     }
@@ -252,10 +256,15 @@ const tableWriter = (
       inTurn(() => {
         if (!disposed) {
           disposed = true
-          stage.flush()
-          connection.closeSync()
-          free()
-          database.release()
+          try {
+            stage.flush()
+          } catch {
+            // What was staged is not wanted any more.
+          } finally {
+            connection.closeSync()
+            free()
+            database.release()
+          }
         }
         return Promise.resolve()
       }),

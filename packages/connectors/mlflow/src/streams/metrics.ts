@@ -5,7 +5,7 @@ import { metricRecord, type metricRow } from '../records.ts'
 import { bound, digest, readCheckpoint } from './checkpoint.ts'
 import { inOrder } from './in-order.ts'
 import { shrinkingPages } from './pages.ts'
-import { runState, type RunState } from './run-state.ts'
+import { isOpen, runState, type RunState } from './run-state.ts'
 import { walkRuns, type Visit } from './walk.ts'
 
 type Row = z.input<typeof metricRow>
@@ -31,7 +31,8 @@ const tasksOf = (runs: readonly Visit[], resume: RunState['history']): readonly 
   runs.flatMap(({ run, changed }, place) => {
     if (!changed) return []
     const keys = [...new Set(run.metrics.map(({ key }) => key))].sort(compare)
-    const from = resume?.run === run.id ? resume : undefined
+    const same = resume?.run === run.id && (isOpen(run) || resume.mark === lastOf(run))
+    const from = same ? resume : undefined
     return keys
       .filter((key) => from === undefined || key >= from.key)
       .map((key) => ({ place, run, key, token: key === from?.key ? from.token : undefined }))
@@ -88,7 +89,10 @@ export const metricReader = (api: MlflowRest, partner: string, lagMs: number): R
         place = task.place
         take(task, page)
         for (let next = page.next; next !== undefined;) {
-          yield handOver({ ...after(place), history: { run: task.run.id, key: task.key, token: next } })
+          yield handOver({
+            ...after(place),
+            history: { run: task.run.id, key: task.key, token: next, mark: lastOf(task.run) },
+          })
           const more = await pageOf(task, next, options)
           take(task, more)
           next = more.next

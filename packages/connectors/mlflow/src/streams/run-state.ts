@@ -48,7 +48,15 @@ export const runState = z.object({
     })
     .optional(),
   /** In the middle of one run's histories: the metric, and the page to ask for next. */
-  history: z.object({ run: z.string(), key: z.string(), token: z.string().optional() }).optional(),
+  history: z
+    .object({
+      run: z.string(),
+      key: z.string(),
+      token: z.string().optional(),
+      /** What the run looked like then: one that went on and ended since must be read from its first metric. */
+      mark: z.string().optional(),
+    })
+    .optional(),
 })
 export type RunState = z.output<typeof runState>
 export type Pass = NonNullable<RunState['pass']>
