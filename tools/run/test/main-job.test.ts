@@ -63,7 +63,11 @@ peer.describe('npm start', () => {
     'a late tag, a deleted and a restored run are missed by a filter and found by a full sync',
     { timeout: 180_000 },
     async () => {
-      const [first, second] = (await truth(mlflow.url)).runs.map((run) => String(run['run_id']))
+      // The two that ended first: what ended last is read again.
+      const ended = (await truth(mlflow.url)).runs.toSorted(
+        (one, other) => Number(one['end_time']) - Number(other['end_time']),
+      )
+      const [first, second] = ended.map((run) => String(run['run_id']))
       await change('tag', first!, 'reviewed', 'yes')
       await change('delete', second!)
       await sync(folder)
