@@ -212,7 +212,7 @@ for (const format of formats)
       format,
     )
     const renamed = writing(table({ id: { type: 'string' }, name: { type: 'string' } }))
-    await expect(connection.write(format, renamed)).rejects.toMatchObject({
+    await expect(openWriter(connection, renamed, format)).rejects.toMatchObject({
       code: 'invalid_data',
       message: expect.stringContaining('Name') as string,
     })

@@ -283,7 +283,7 @@ test('a refused writer leaves no lock behind: another process opens the file', a
   const { connection, database } = await openLake()
   await put(connection, writing(runs), [{ id: 'a', value: 1 }])
   const changed = table({ id: { type: 'string' }, value: { type: 'boolean' } }, ['id'])
-  await expect(connection.write('tables', writing(changed))).rejects.toMatchObject({ code: 'invalid_data' })
+  await expect(openWriter(connection, writing(changed))).rejects.toMatchObject({ code: 'invalid_data' })
   await connection.close()
   const script =
     "import('@duckdb/node-api').then(async (duck) => (await duck.DuckDBInstance.create(process.argv[1])).closeSync())"
