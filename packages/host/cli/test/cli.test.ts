@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
@@ -294,6 +295,20 @@ test('up: prints the link once, leaves server.json and token, and ends at SIGTER
   expect(said.link).toContain(token)
   again.child.kill('SIGINT')
   expect((await again.ended).code).toBe(0)
+})
+
+test('up: a signal that comes twice, even while it closes, leaves nothing behind', async () => {
+  const { child, so, ended } = start(folder, ['up'])
+  await until(() => (so.out.includes('Console: ') ? true : undefined))
+  child.kill('SIGINT')
+  // Only while it still has something to take away: a process that is being torn down dies of any signal.
+  const state = join(folder, '.ecokit', 'server.json')
+  while (child.exitCode === null && child.signalCode === null && existsSync(state)) {
+    child.kill('SIGTERM')
+    await new Promise((wake) => setTimeout(wake, 1))
+  }
+  await ended
+  expect(existsSync(state)).toBe(false)
 })
 
 test('up: a port that is taken is said so', async () => {

@@ -5,7 +5,6 @@ import { bytesOf } from '@ecokit/server/ecosystem'
 import { withRuntime } from '../open.ts'
 import type { Terminal } from '../output/terminal.ts'
 import type { Invocation } from '../program.ts'
-import { interruptible } from '../signals.ts'
 import { UsageError, exits } from '../usage.ts'
 
 export interface CallOptions {
@@ -68,37 +67,35 @@ export const call = (
   given: string,
   options: CallOptions,
 ): Promise<number> =>
-  withRuntime(invocation, (runtime) =>
-    interruptible(async (signal) => {
-      const { terminal, json } = invocation
-      const connection = await runtime.connect(partner)
-      try {
-        const { key, operation, declared } = find(connection, words)
-        const bytes = bytesOf(declared)
-        if (bytes.input)
-          throw new UsageError(`${words} takes bytes, which a command line does not carry. Call it from code`)
-        if (bytes.output && terminal.columns !== undefined)
-          throw new UsageError(`${words} gives bytes. Send them to a file: add > name`)
-        const input = await parseInput(given)
-        if (!(await confirmed(terminal, words, declared, options, signal))) return exits.failed
-        const answer = connection.call(key, operation, input, { signal })
-        if (!isSequence(answer)) {
-          const result = await answer
-          const body = bytes.output ? bodyOf(result) : undefined
-          if (body === undefined) await terminal.out(`${toJson(result, 2)}\n`)
-          else for await (const part of body instanceof Uint8Array ? [body] : body) await terminal.out(part)
-          return exits.done
-        }
-        let count = 0
-        if (options.limit !== 0)
-          for await (const item of answer) {
-            await terminal.out(json ? `${count === 0 ? '[' : ','}\n${toJson(item)}` : `${toJson(item)}\n`)
-            if (++count === options.limit) break
-          }
-        if (json) await terminal.out(count === 0 ? '[]\n' : '\n]\n')
+  withRuntime(invocation, async (runtime, signal) => {
+    const { terminal, json } = invocation
+    const connection = await runtime.connect(partner)
+    try {
+      const { key, operation, declared } = find(connection, words)
+      const bytes = bytesOf(declared)
+      if (bytes.input)
+        throw new UsageError(`${words} takes bytes, which a command line does not carry. Call it from code`)
+      if (bytes.output && terminal.columns !== undefined)
+        throw new UsageError(`${words} gives bytes. Send them to a file: add > name`)
+      const input = await parseInput(given)
+      if (!(await confirmed(terminal, words, declared, options, signal))) return exits.failed
+      const answer = connection.call(key, operation, input, { signal })
+      if (!isSequence(answer)) {
+        const result = await answer
+        const body = bytes.output ? bodyOf(result) : undefined
+        if (body === undefined) await terminal.out(`${toJson(result, 2)}\n`)
+        else for await (const part of body instanceof Uint8Array ? [body] : body) await terminal.out(part)
         return exits.done
-      } finally {
-        await connection.close()
       }
-    }),
-  )
+      let count = 0
+      if (options.limit !== 0)
+        for await (const item of answer) {
+          await terminal.out(json ? `${count === 0 ? '[' : ','}\n${toJson(item)}` : `${toJson(item)}\n`)
+          if (++count === options.limit) break
+        }
+      if (json) await terminal.out(count === 0 ? '[]\n' : '\n]\n')
+      return exits.done
+    } finally {
+      await connection.close()
+    }
+  })

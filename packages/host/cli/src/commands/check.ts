@@ -6,7 +6,6 @@ import { table } from '../output/table.ts'
 import type { TableOptions } from '../output/table.ts'
 import { duration, visible } from '../output/text.ts'
 import type { Invocation } from '../program.ts'
-import { interruptible } from '../signals.ts'
 import { UsageError, exits } from '../usage.ts'
 
 /** The checks as a table; below it, uncut, why a partner is not healthy. */
@@ -31,24 +30,22 @@ const checkTable = (rows: readonly (Health & { readonly name: string })[], optio
 
 /** Checks the named partners, or all of them; 1 when one is not healthy. */
 export const check = (invocation: Invocation, names: readonly string[]): Promise<number> =>
-  withRuntime(invocation, ({ registry, health }) =>
-    interruptible(async (signal) => {
-      const { terminal, json } = invocation
-      const known = (await registry.list()).map(({ name }) => name)
-      const missing = names.filter((name) => !known.includes(name))
-      if (missing.length > 0)
-        throw new UsageError(
-          `there is no partner ${missing.join(', ')}. ${known.length === 0 ? 'Add partners to the file' : `Choose from: ${known.join(', ')}`}`,
-        )
-      const wanted = names.length === 0 ? known : known.filter((name) => names.includes(name))
-      const rows = await Promise.all(
-        wanted.map(async (name): Promise<Health & { name: string }> => ({
-          name,
-          ...(await health.checkNow(name, { signal })),
-        })),
+  withRuntime(invocation, async ({ registry, health }, signal) => {
+    const { terminal, json } = invocation
+    const known = (await registry.list()).map(({ name }) => name)
+    const missing = names.filter((name) => !known.includes(name))
+    if (missing.length > 0)
+      throw new UsageError(
+        `there is no partner ${missing.join(', ')}. ${known.length === 0 ? 'Add partners to the file' : `Choose from: ${known.join(', ')}`}`,
       )
-      if (json) await terminal.out(`${toJson(rows, 2)}\n`)
-      else await terminal.out(checkTable(rows, terminal))
-      return rows.every(({ status }) => status === 'healthy') ? exits.done : exits.failed
-    }),
-  )
+    const wanted = names.length === 0 ? known : known.filter((name) => names.includes(name))
+    const rows = await Promise.all(
+      wanted.map(async (name): Promise<Health & { name: string }> => ({
+        name,
+        ...(await health.checkNow(name, { signal })),
+      })),
+    )
+    if (json) await terminal.out(`${toJson(rows, 2)}\n`)
+    else await terminal.out(checkTable(rows, terminal))
+    return rows.every(({ status }) => status === 'healthy') ? exits.done : exits.failed
+  })

@@ -5,7 +5,6 @@ import { withRuntime } from '../open.ts'
 import { csvLine } from '../output/csv.ts'
 import { recordColumns, table } from '../output/table.ts'
 import type { Invocation } from '../program.ts'
-import { interruptible } from '../signals.ts'
 import { exits } from '../usage.ts'
 
 export interface ReadOptions {
@@ -50,32 +49,28 @@ const lineOf = (
 
 /** Prints the records of a stream; everything but a table is written as it comes. */
 export const read = (invocation: Invocation, partner: string, stream: string, options: ReadOptions): Promise<number> =>
-  withRuntime(invocation, (runtime) =>
-    interruptible(async (signal) => {
-      const { terminal, json } = invocation
-      const connection = await runtime.connect(partner)
-      try {
-        const columns = columnsOf(connection, stream)
-        const line = lineOf(options, json, columns)
-        const limit = options.limit ?? (line === undefined ? tableRows : Infinity)
-        const records = upTo(readRecords(connection, stream, { signal }), limit)
-        if (line === undefined) {
-          const rows = await Array.fromAsync(records)
-          const names = columns ?? [...new Set(rows.flatMap((row) => Object.keys(row)))]
-          await terminal.out(table(recordColumns(names, rows), rows, terminal))
-          if (rows.length === limit && options.limit === undefined)
-            terminal.note(
-              terminal.paintNote('dim', `the first ${limit} rows; --limit or another --format reads more\n`),
-            )
-          return exits.done
-        }
-        let index = 0
-        for await (const record of records) await terminal.out(line(record, index++))
-        if (json) await terminal.out(index === 0 ? '[]\n' : '\n]\n')
-        else if (index === 0 && options.format === 'csv' && columns !== undefined) await terminal.out(csvLine(columns))
+  withRuntime(invocation, async (runtime, signal) => {
+    const { terminal, json } = invocation
+    const connection = await runtime.connect(partner)
+    try {
+      const columns = columnsOf(connection, stream)
+      const line = lineOf(options, json, columns)
+      const limit = options.limit ?? (line === undefined ? tableRows : Infinity)
+      const records = upTo(readRecords(connection, stream, { signal }), limit)
+      if (line === undefined) {
+        const rows = await Array.fromAsync(records)
+        const names = columns ?? [...new Set(rows.flatMap((row) => Object.keys(row)))]
+        await terminal.out(table(recordColumns(names, rows), rows, terminal))
+        if (rows.length === limit && options.limit === undefined)
+          terminal.note(terminal.paintNote('dim', `the first ${limit} rows; --limit or another --format reads more\n`))
         return exits.done
-      } finally {
-        await connection.close()
       }
-    }),
-  )
+      let index = 0
+      for await (const record of records) await terminal.out(line(record, index++))
+      if (json) await terminal.out(index === 0 ? '[]\n' : '\n]\n')
+      else if (index === 0 && options.format === 'csv' && columns !== undefined) await terminal.out(csvLine(columns))
+      return exits.done
+    } finally {
+      await connection.close()
+    }
+  })

@@ -6,7 +6,6 @@ import { withRuntime } from '../open.ts'
 import { healthShade } from '../output/health.ts'
 import { visible } from '../output/text.ts'
 import type { Invocation } from '../program.ts'
-import { interruptible } from '../signals.ts'
 import { keepToken } from '../token.ts'
 import { errorLine } from '../explain.ts'
 import { exits } from '../usage.ts'
@@ -27,7 +26,7 @@ export const up = async (invocation: Invocation, { host, port }: UpOptions): Pro
   const { terminal, json, version } = invocation
   const folder = stateFolderOf(resolve(invocation.file))
   const { paintNote } = terminal
-  return withRuntime(invocation, async (runtime) => {
+  return withRuntime(invocation, async (runtime, signal) => {
     const [{ openServer }, { consoleDirectory }] = await Promise.all([
       import('@ecokit/server'),
       import('@ecokit/console'),
@@ -52,11 +51,8 @@ export const up = async (invocation: Invocation, { host, port }: UpOptions): Pro
       const link = `${server.url}/?token=${token}`
       if (json) await terminal.out(`${JSON.stringify({ url: server.url, link, pid: process.pid })}\n`)
       else await terminal.out(`Console: ${terminal.paint('cyan', link)}\nPress Ctrl-C to stop.\n`)
-      await interruptible(async (signal) => {
-        if (!signal.aborted) await once(signal, 'abort')
-        terminal.note('Stopping; once more to stop at once.\n')
-        await server.close()
-      })
+      if (!signal.aborted) await once(signal, 'abort')
+      terminal.note('Stopping; once more to stop at once.\n')
       return exits.done
     } finally {
       await server.close()
