@@ -11,14 +11,17 @@ import {
   type AuthScheme,
   type CredentialsOf,
 } from '@ecokit/contracts'
-import { openNetwork } from '@ecokit/http'
+import { memoryShared, openNetwork } from '@ecokit/http'
 import { apiKey, basic, bearer, none } from '../src/index.ts'
 
 const context: AuthContext = {
+  partner: 'acme',
   config: {},
   http: () => expect.unreachable('these schemes need no network'),
-  tokens: { get: () => Promise.resolve(undefined), set: () => Promise.resolve(), once: (_key, work) => work() },
+  tokens: memoryShared(),
   now: () => 0,
+  sleep: () => Promise.resolve(),
+  random: () => 0,
 }
 
 const opened = <C extends z.ZodObject>(scheme: AuthScheme<C>, credentials: z.output<C>): Authorizer =>

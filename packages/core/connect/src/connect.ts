@@ -4,6 +4,7 @@ import type {
   AnyConnector,
   Api,
   AnyRecord,
+  Authorizer,
   Batch,
   CallOptions,
   Capability,
@@ -17,7 +18,8 @@ import type {
   ReadOptions,
   WriteOptions,
 } from '@ecokit/contracts'
-import { openNetwork, resolveHosts } from '@ecokit/http'
+import { memoryShared, openNetwork, resolveHosts, systemClock } from '@ecokit/http'
+import { authOf } from './auth.ts'
 import { checkWrite, countBatch, guardWriter, recordChecker } from './data.ts'
 import type { AnyWriter } from './data.ts'
 import { openCheck } from './health.ts'
@@ -27,7 +29,6 @@ import { holdsStream, readInput, readOutput } from './operations.ts'
 import type { Runtime } from './runtime.ts'
 import type { AnySession } from './session.ts'
 import { checkConfig, checkCredentials } from './settings.ts'
-import { memoryTokens } from './tokens.ts'
 
 type AnyCall = (input: unknown, options?: CallOptions) => Promise<unknown> | AsyncIterable<unknown>
 type AnyApi = Readonly<Record<string, AnyCall>>
@@ -163,7 +164,7 @@ export const connectUnknown = (
 
   const closing = new AbortController()
   const line = openLine({ partner, closed: closing.signal, secrets, runtime })
-  const now = () => runtime.clock?.now() ?? Date.now()
+  const clock = runtime.clock ?? systemClock
   const opening = { kind: 'call', name: 'open', effect: 'read' } as const
   const attempt = <T>(work: () => T): T => {
     try {
@@ -172,8 +173,19 @@ export const connectUnknown = (
       throw line.failure(thrown, opening)
     }
   }
+  let opened: Authorizer | undefined
   const authorizer =
-    scheme && ((http: OpenHttp) => scheme.open(credentials, { config, http, tokens: memoryTokens(now), now }))
+    scheme &&
+    ((http: OpenHttp) =>
+      (opened = scheme.open(credentials, {
+        partner,
+        config,
+        http,
+        tokens: runtime.tokens ?? memoryShared(clock.now),
+        now: clock.now,
+        sleep: clock.sleep,
+        random: runtime.random ?? Math.random,
+      })))
   const network = attempt(() =>
     openNetwork({ partner, hosts: manifest.hosts, config, authorizer, secrets, runtime: line.counted }),
   )
@@ -212,6 +224,7 @@ export const connectUnknown = (
     name: partner,
     manifest,
     check: openCheck(line, runtime.checkTimeoutMs ?? 10_000, (options) => session.check(options)),
+    auth: authOf(line, opened),
     http: (baseUrl, options) => network.http(baseUrl ?? firstHost(partner, manifest, config), options),
     call: (capability, operation, input, options) => {
       const api = own(apis, capability)

@@ -1,5 +1,4 @@
 export { connect, connectUnknown, use } from './connect.ts'
-export { memoryTokens } from './tokens.ts'
 export { checkConfig, checkCredentials } from './settings.ts'
 export type { CallEvent, Runtime } from './runtime.ts'
 export { isIntegrationError } from '@ecokit/contracts'

@@ -1,4 +1,4 @@
-import type { Effect, ErrorCode } from '@ecokit/contracts'
+import type { Effect, ErrorCode, Shared } from '@ecokit/contracts'
 import type { NetworkRuntime } from '@ecokit/http'
 
 /** One call through a connection, told when it has ended. It holds no input, no output and no secret. */
@@ -24,6 +24,8 @@ export interface CallEvent {
 export interface Runtime extends NetworkRuntime {
   /** Called once for each call when it has ended; what it throws is ignored. */
   readonly observer?: (event: CallEvent) => void
+  /** Where the auth scheme keeps its tokens; must seal them if it is more than memory. Default: memory, for this connection only. */
+  readonly tokens?: Shared
   /** How long `check()` waits for the partner. Default 10,000. */
   readonly checkTimeoutMs?: number
 }

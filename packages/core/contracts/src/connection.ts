@@ -4,7 +4,9 @@ import type { AnyRecord, Batch, Discovered, ReadOptions, Stream, WriteOptions, W
 import type { ErrorCode } from './errors.ts'
 import type { EventSource } from './events.ts'
 import type { CredentialsOf, If, Manifest, Part, PartState, RowOf } from './connector.ts'
+import type { AuthStatus, Interaction } from './auth.ts'
 import type { Http, HttpOptions } from './network.ts'
+import type { CircuitState } from './shared.ts'
 
 export type HealthStatus = 'healthy' | 'degraded' | 'unhealthy' | 'unknown'
 /** The outcome of a check. `degraded`: reached, but a part is denied or unavailable. */
@@ -20,6 +22,10 @@ export interface Health {
   readonly account?: string
   readonly version?: string
   readonly parts?: Readonly<Record<string, PartState>>
+  /** Of the calls to this partner in this process; absent where nothing goes over the network. */
+  readonly circuit?: CircuitState
+  /** True where the connection was told to speak TLS 1.2 with the partner. */
+  readonly oldTls?: boolean
 }
 
 /** A connection to a partner of unknown make: what flow, hosts and tools hold. Optional members are there exactly when the manifest has the section. */
@@ -30,6 +36,12 @@ export interface AnyConnection extends AsyncDisposable {
   check(options?: CallOptions): Promise<Health>
   /** The way out, for calls that no capability covers yet: same credentials, limits and checks. Default base: the manifest's first host. */
   http(baseUrl?: string, options?: HttpOptions): Http
+  /** What the auth scheme can do beside authorising; members are there exactly where the scheme has them. */
+  readonly auth: {
+    status?(options?: CallOptions): Promise<AuthStatus>
+    login?(interaction: Interaction): Promise<AuthStatus>
+    logout?(options?: CallOptions): Promise<void>
+  }
   /** Calls an operation by name; a sequence comes back as an AsyncIterable. Throws `unsupported` when there is none of that name. */
   call(
     capability: string,

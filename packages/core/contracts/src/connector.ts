@@ -2,11 +2,13 @@ import type { z } from 'zod'
 import type { ApiImplementation, CallOptions, Capability } from './operations.ts'
 import type { AnyRecord, Batch, Discovered, Reader, ReadOptions, Sink, Stream, WriteOptions, Writer } from './data.ts'
 import type { EventSource, EventTypes } from './events.ts'
-import type { AuthScheme, OpenHttp } from './network.ts'
+import type { AuthScheme } from './auth.ts'
+import type { OpenHttp } from './network.ts'
+import type { Policy } from './shared.ts'
 
 /** Names that a connection has itself; a capability may not take them. */
 export type Reserved =
-  'name' | 'manifest' | 'check' | 'http' | 'call' | 'read' | 'write' | 'discover' | 'events' | 'close' | 'then'
+  'name' | 'manifest' | 'check' | 'http' | 'auth' | 'call' | 'read' | 'write' | 'discover' | 'events' | 'close' | 'then'
 
 /** Everything about a connector that can be known without connecting. */
 export interface Manifest {
@@ -19,6 +21,8 @@ export interface Manifest {
   readonly config: z.ZodType
   /** Every host it talks to, as data over its config (`'{trackingUri}'`, `'api.{site}'`): the egress rule, and the only places that credentials may go. */
   readonly hosts: readonly string[]
+  /** What the partner's published limits ask for; a host may say otherwise for one connection. */
+  readonly policy?: Policy
   readonly auth?: Readonly<Record<string, AuthScheme>>
   readonly provides?: Readonly<Record<string, Capability>> & Partial<Readonly<Record<Reserved, never>>>
   readonly streams?: Readonly<Record<string, Stream>>

@@ -18,6 +18,8 @@ export interface ErrorDetails {
   readonly unsupported: { readonly what: string }
   /** The partner does not accept the credentials (HTTP 401). */
   readonly unauthenticated: { readonly status?: number }
+  /** The tokens can no longer be renewed without a person; `issuer` is what the issuer said. */
+  readonly reauthorization_required: { readonly scheme: string; readonly issuer?: string }
   /** The partner accepts the credentials and refuses this call (HTTP 403). */
   readonly forbidden: { readonly status?: number }
   /** What was asked for does not exist (HTTP 404, 410, or the partner's own code). */
@@ -28,6 +30,10 @@ export interface ErrorDetails {
   readonly rejected: { readonly status?: number; readonly partnerCode?: string }
   /** The partner asks to slow down (HTTP 429); `retryAfterMs` where it says for how long. */
   readonly rate_limited: { readonly retryAfterMs?: number }
+  /** Too many calls to the partner wait for their turn already; nothing was sent. */
+  readonly overloaded: { readonly queue: number }
+  /** The partner failed so often that calls are held back for a while; nothing was sent. */
+  readonly circuit_open: { readonly retryAfterMs: number }
   /** No answer within the time allowed. */
   readonly timeout: { readonly timeoutMs: number }
   /** The partner cannot be reached or answers 5xx; `cause` names the transport's own code (`ECONNREFUSED`). */
@@ -45,7 +51,7 @@ export interface ErrorDetails {
 }
 export type ErrorCode = keyof ErrorDetails
 
-const transient: readonly string[] = ['rate_limited', 'timeout', 'unavailable']
+const transient: readonly string[] = ['rate_limited', 'overloaded', 'circuit_open', 'timeout', 'unavailable']
 const system: readonly string[] = ['too_large', 'invalid_reply', 'invalid_data', 'cancelled', 'internal']
 const classOf = (code: string): ErrorClass =>
   transient.includes(code) ? 'transient' : system.includes(code) ? 'system' : 'config'

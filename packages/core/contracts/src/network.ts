@@ -51,10 +51,16 @@ export interface Http {
 }
 
 export interface HttpOptions {
-  /** From sending to the last byte of a JSON reply, or to the headers of a streamed one. Default 30,000. */
+  /** For one attempt, from sending to the last byte of a JSON reply, or to the headers of a streamed one. Default 30,000. */
   readonly timeoutMs?: number
-  /** The largest JSON reply in bytes. Default 64 MiB. */
+  /** For the whole call, its waits and repeats included; a streamed reply ends it with its headers. Default: the policy's `deadlineMs`. */
+  readonly deadlineMs?: number
+  /** The largest JSON reply in bytes, before and after decompression. Default 64 MiB. */
   readonly maxReplyBytes?: number
+  /** The header under which the partner takes an idempotency key: writes then carry one, the same in every attempt, and are safe to repeat. */
+  readonly idempotencyHeader?: string
+  /** Client certificate and key (PEM texts) of this way out, in place of the authorizer's: for token endpoints with mutual TLS. */
+  readonly certificate?: Certificate
   /** Reads the partner's own error format: its code, its words, and which of our codes that is where the status does not say. */
   readonly explain?: (failure: { readonly status: number; readonly headers: Headers; readonly body: string }) =>
     | {
@@ -64,47 +70,9 @@ export interface HttpOptions {
       }
     | undefined
 }
+/** PEM texts, for mutual TLS. */
+export interface Certificate {
+  readonly cert: string
+  readonly key: string
+}
 export type OpenHttp = (baseUrl: string, options?: HttpOptions) => Http
-
-/** A request as an authorizer sees it, just before it is sent; it changes `headers` or `url`. */
-export interface Signable {
-  readonly method: string
-  readonly url: URL
-  readonly headers: Headers
-  readonly body: Uint8Array | 'stream' | undefined
-}
-
-/** Tokens that outlive a call; `once` runs the work for one caller and gives its result to all that wait. */
-export interface TokenCache {
-  get(key: string): Promise<string | undefined>
-  /** `expiresAt` in epoch milliseconds. */
-  set(key: string, value: string, expiresAt: number): Promise<void>
-  once<T>(key: string, work: () => Promise<T>): Promise<T>
-}
-
-export interface AuthContext {
-  /** The connector's config, already checked by its schema. */
-  readonly config: unknown
-  /** Without credentials, under the same egress rules: for token endpoints. */
-  readonly http: OpenHttp
-  readonly tokens: TokenCache
-  /** Epoch milliseconds. */
-  now(): number
-}
-export interface Authorizer {
-  /** Runs last, once for each attempt. */
-  authorize(request: Signable, options?: CallOptions): void | Promise<void>
-  /** After a 401: true when the credential was renewed and the call should be tried once more. */
-  refused?(options?: CallOptions): Promise<boolean>
-  /** PEM texts, for mutual TLS. */
-  readonly certificate?: { readonly cert: string; readonly key: string }
-}
-/** A way to prove who we are, as data: what it needs, and how a request is authorised with it. */
-export interface AuthScheme<C extends z.ZodObject = z.ZodObject> {
-  /** The field's own name for the kind: `none`, `api_key`, `bearer`, `basic`, … */
-  readonly kind: string
-  readonly credentials: C
-  /** The connector itself receives these credentials; the conformance report lists it. */
-  readonly exposed?: boolean
-  open(credentials: z.output<C>, context: AuthContext): Authorizer
-}

@@ -51,7 +51,7 @@ const keyPair = () =>
     open: (c: { user: string; privateKey: string }, x) => ({
       authorize: async (r) => {
         const { account } = z.object({ account: z.string() }).parse(x.config)
-        r.headers.set('authorization', `Bearer ${await x.tokens.once('jwt', async () => account + c.user)}`)
+        r.headers.set('authorization', `Bearer ${(await x.tokens.get(`${x.partner}/jwt`))?.value ?? account + c.user}`)
         r.headers.set('x-snowflake-authorization-token-type', 'KEYPAIR_JWT')
       },
     }),

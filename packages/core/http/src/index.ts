@@ -1,4 +1,5 @@
 export { systemClock } from './clock.ts'
 export { resolveHosts, type Host } from './hosts.ts'
 export { openNetwork } from './network.ts'
+export { memoryShared, reserveTurns } from './shared.ts'
 export type { Clock, Exchange, Network, NetworkOptions, NetworkRuntime } from './types.ts'

@@ -9,6 +9,7 @@ const reserved: Readonly<Record<Reserved, true>> = {
   manifest: true,
   check: true,
   http: true,
+  auth: true,
   call: true,
   read: true,
   write: true,
