@@ -6,6 +6,8 @@ export interface Outcome {
   readonly failed: number
   /** Tests left out, by name. */
   readonly skipped?: readonly string[]
+  /** Tests that passed at the second try only, by name. */
+  readonly unstable?: readonly string[]
 }
 export interface Stage {
   readonly name: string
@@ -67,6 +69,9 @@ export const runStages = async (stages: readonly Stage[]): Promise<number> => {
     )
   }
   for (const name of skipped) console.log(styleText('yellow', `left out: ${name}`))
+  for (const { outcome } of rows)
+    for (const name of outcome.unstable ?? [])
+      console.log(styleText('yellow', `unstable, passed at the second try: ${name}`))
   console.log(`\nall checks in ${seconds(start)}`)
   console.log(`${passed} passed, ${failed} failed`)
   return failed === 0 && passed > 0 ? 0 : 1

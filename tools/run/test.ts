@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { commandStage, runStages, shell, type Outcome, type Stage } from './stages.ts'
 import { packedStage } from '../packed/packed.ts'
+import { unstableFile } from './unstable.ts'
 
 const root = resolve(import.meta.dirname, '..', '..')
 process.chdir(root)
@@ -30,6 +31,7 @@ const vitest: Stage = {
       '--coverage',
       '--reporter=default',
       '--reporter=json',
+      '--reporter=./tools/run/unstable.ts',
       `--outputFile.json=${file}`,
     ])
     const report = JSON.parse(readFileSync(file, 'utf8')) as VitestReport
@@ -43,7 +45,8 @@ const vitest: Stage = {
         .filter((test) => ['skipped', 'pending', 'todo'].includes(test.status))
         .map((test) => test.fullName),
     )
-    return { passed: report.numPassedTests, failed: failed === 0 && code !== 0 ? 1 : failed, skipped }
+    const unstable = JSON.parse(readFileSync(unstableFile, 'utf8')) as readonly string[]
+    return { passed: report.numPassedTests, failed: failed === 0 && code !== 0 ? 1 : failed, skipped, unstable }
   },
 }
 
