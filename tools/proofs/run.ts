@@ -1,7 +1,7 @@
 // Long proofs: `pnpm prove kill [--count 1000] [--seed N]` runs a seeded test in full and writes what it saw to <name>.json, which is committed.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -36,6 +36,9 @@ if (proof === undefined) {
 const root = resolve(import.meta.dirname, '..', '..')
 const count = Number(values.count ?? proof.count)
 const report = join(root, '.cache', `proof-${name}.json`)
+// A test hands over what it counted by writing a JSON object into this file; see counts.ts.
+const countsFile = join(root, '.cache', `proof-${name}-counts.json`)
+rmSync(countsFile, { force: true })
 const since = Date.now()
 const child = spawn(
   'vitest',
@@ -43,7 +46,12 @@ const child = spawn(
   {
     cwd: root,
     stdio: 'inherit',
-    env: { ...process.env, [proof.variable]: String(count), ECOKIT_SEED: values.seed },
+    env: {
+      ...process.env,
+      [proof.variable]: String(count),
+      ECOKIT_SEED: values.seed,
+      ECOKIT_PROOF_COUNTS: countsFile,
+    },
   },
 )
 const [code] = (await once(child, 'exit')) as [number | null]
@@ -52,12 +60,15 @@ const { numPassedTests, numFailedTests } = JSON.parse(readFileSync(report, 'utf8
   numFailedTests: number
 }
 rmSync(report)
+const counts = existsSync(countsFile) ? (JSON.parse(readFileSync(countsFile, 'utf8')) as object) : undefined
+rmSync(countsFile, { force: true })
 const written = {
   claim: proof.claim,
   passed: code === 0,
   count,
   seed: Number(values.seed),
   tests: { passed: numPassedTests, failed: numFailedTests },
+  ...(counts === undefined ? {} : { counts }),
   seconds: Math.round((Date.now() - since) / 1000),
   commit: execFileSync('git', ['rev-parse', 'HEAD'], { cwd: root, encoding: 'utf8' }).trim(),
   date: new Date().toISOString(),
