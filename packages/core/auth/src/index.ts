@@ -75,3 +75,6 @@ export const apiKey = (place: { readonly header: string } | { readonly query: st
     }),
   } satisfies AuthScheme<typeof credentials>
 }
+
+export { hmacSigning, type HmacDesign, type HmacPart } from './hmac.ts'
+export { awsSigV4, explainAws, type AwsSigV4Options } from './sigv4.ts'
