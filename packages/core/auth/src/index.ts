@@ -78,3 +78,4 @@ export const apiKey = (place: { readonly header: string } | { readonly query: st
 
 export { hmacSigning, type HmacDesign, type HmacPart } from './hmac.ts'
 export { awsSigV4, explainAws, type AwsSigV4Options } from './sigv4.ts'
+export { openTokens, type TokenSet, type TokenSource, type TokenTiming, type Tokens } from './tokens.ts'
