@@ -132,10 +132,10 @@ export const attemptOnce = async <T>(
       } else sent = target
       const early = stopped(stop, hop.about, timeoutMs)
       if (early !== undefined) return { failure: early }
-      const pool = wire.dispatcher(target.origin, target.authorizer !== undefined)
+      const pool = wire.dispatcher(target.origin, target.certificate)
       const dispatcher = pool instanceof Promise ? await pool : pool
       if (call.body instanceof ReadableStream) upload = uploadOf(call.body, hop, timer)
-      wire.requests++
+      wire.counts.requests++
       const answer = await exchange(
         dispatcher,
         {

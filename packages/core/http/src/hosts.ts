@@ -6,9 +6,13 @@ export interface Host {
   readonly declared: string
   /** Scheme, host and port. */
   readonly origin: string
+  /** True where the whole host name stands in the config or in the manifest; false where a field of the config completes it (`api.{site}`). */
+  readonly named: boolean
 }
 
 const scheme = /^[a-z][a-z0-9+.-]*:\/\//i
+/** A pattern whose host name is one word of one person: a field, or no field at all. */
+const wholeName = /^(?:[a-z][a-z0-9+.-]*:\/\/)?(?:\{[^{}]+\}|[^{}:/]+|\[[^{}\]]+\])(?::[^/]*)?(?:\/.*)?$/i
 const hostPart = /^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?(?::\d{1,5})?$/i
 
 /** Parses an absolute http(s) URL, or a plain host, which means https. Undefined for anything else. */
@@ -65,7 +69,7 @@ export const resolveHosts = (patterns: readonly string[], config: unknown, partn
     }
     if (whole !== undefined && (url.username !== '' || url.password !== ''))
       refuse(whole, 'may not hold a user name or password, which belong in the credentials')
-    hosts.push({ declared, origin: url.origin })
+    hosts.push({ declared, origin: url.origin, named: wholeName.test(declared) })
   }
   return hosts
 }

@@ -90,6 +90,7 @@ export const openBase = (
       headers: withHeaders(partner, headers, request.headers),
       body: request.body,
       authorizer,
+      certificate: settings.certificate ?? authorizer?.certificate,
       repeat: repeatable(request, method),
       streamed: stream,
       timeoutMs,
@@ -118,7 +119,7 @@ export const openBase = (
       if (!isDeclared(wire, target)) throw hostNotAllowed(wire, target)
       const path = target.pathname + target.search
       const call = prepare({ method: 'GET', path: '' }, plainHeaders, true)
-      return stream({ ...call, origin: target.origin, path, authorizer: undefined }, options)
+      return stream({ ...call, origin: target.origin, path, authorizer: undefined, certificate: undefined }, options)
     },
   }
 }

@@ -1,70 +1,31 @@
-import type { Dispatcher, Pool } from 'undici'
-import type { Authorizer, OpenHttp } from '@ecokit/contracts'
+import type { OpenHttp } from '@ecokit/contracts'
+import { openCache } from './cache.ts'
 import { systemClock } from './clock.ts'
 import { resolveHosts } from './hosts.ts'
 import { openBase } from './http.ts'
+import { openPools } from './pools.ts'
+import { proxySecrets } from './proxy.ts'
 import { redactor, type Redact } from './redact.ts'
 import type { Wire } from './wire.ts'
-import type { Network, NetworkOptions, NetworkRuntime } from './types.ts'
+import type { Network, NetworkOptions } from './types.ts'
 
 const connectTimeoutMs = 10_000
-const socketsPerHost = 64
-
-const openPool = async (
-  origin: string,
-  tls: NetworkRuntime['tls'],
-  certificate: Authorizer['certificate'],
-): Promise<Pool> => {
-  const { Pool } = await import('undici')
-  const trusted =
-    tls?.ca === undefined ? undefined : [...(await import('node:tls')).getCACertificates('default'), tls.ca]
-  return new Pool(origin, {
-    connections: socketsPerHost,
-    allowH2: false,
-    connect: {
-      timeout: connectTimeoutMs,
-      minVersion: tls?.minVersion ?? 'TLSv1.3',
-      ...(trusted === undefined ? {} : { ca: trusted }),
-      ...certificate,
-    },
-  })
-}
-
-/** The pools of one connection, one for each origin; calls without credentials have their own where a certificate is shown with the others. */
-const openPools = (runtime: NetworkRuntime, certificate: () => Authorizer['certificate']) => {
-  const opening = new Map<string, Promise<Pool>>()
-  const open = new Map<string, Pool>()
-  return {
-    get: (origin: string, credentials: boolean): Dispatcher | Promise<Dispatcher> => {
-      if (runtime.dispatcher !== undefined) return runtime.dispatcher
-      const shown = credentials ? certificate() : undefined
-      const key = shown === undefined ? origin : `${origin} with certificate`
-      const pool = open.get(key) ?? opening.get(key)
-      if (pool !== undefined) return pool
-      const coming = openPool(origin, runtime.tls, shown).then((made) => {
-        open.set(key, made)
-        return made
-      })
-      opening.set(key, coming)
-      return coming
-    },
-    close: async (): Promise<void> => {
-      await Promise.all([...opening.values()].map(async (pool) => (await pool).destroy()))
-    },
-  }
-}
 
 /** Opens the only door to the network for one connection. Does no I/O; throws `invalid_config` when the config gives no host. */
 export const openNetwork = (options: NetworkOptions): Network => {
-  const { partner, runtime = {}, secrets = [] } = options
-  const pools = openPools(runtime, () => authorizer?.certificate)
+  const { partner, runtime = {} } = options
+  const secrets = [...(options.secrets ?? []), ...proxySecrets(runtime)]
+  const hosts = resolveHosts(options.hosts, options.config, partner)
+  const tokenHosts = [...hosts, ...resolveHosts(options.tokenHosts ?? [], options.config, partner)]
+  const pools = openPools(partner, tokenHosts, { runtime, connectTimeoutMs: () => connectTimeoutMs })
+  const clock = runtime.clock ?? systemClock
   let redact: Redact | undefined
   const wire: Wire = {
     partner,
-    hosts: resolveHosts(options.hosts, options.config, partner),
+    hosts,
     secrets,
     redact: (text) => (redact ??= redactor(secrets))(text),
-    clock: runtime.clock ?? systemClock,
+    clock,
     random: runtime.random ?? Math.random,
     attempts: runtime.retry?.attempts ?? 4,
     baseMs: runtime.retry?.baseMs ?? 200,
@@ -73,13 +34,16 @@ export const openNetwork = (options: NetworkOptions): Network => {
     dispatcher: pools.get,
     stops: new Set(),
     closing: new AbortController(),
-    requests: 0,
+    counts: { requests: 0 },
+    cache: openCache(partner, runtime, clock),
   }
-  const anonymous: OpenHttp = (baseUrl, settings) => openBase(wire, undefined, baseUrl, settings)
+  const outer: Wire = { ...wire, hosts: tokenHosts, cache: undefined }
+  const anonymous: OpenHttp = (baseUrl, settings) => openBase(outer, undefined, baseUrl, settings)
   const authorizer = typeof options.authorizer === 'function' ? options.authorizer(anonymous) : options.authorizer
   return {
     http: (baseUrl, settings) => openBase(wire, authorizer, baseUrl, settings),
-    requests: () => wire.requests,
+    requests: () => wire.counts.requests,
+    oldTls: runtime.tls?.minVersion === 'TLSv1.2',
     close: async () => {
       wire.closing.abort()
       for (const stop of wire.stops) stop.halt('closed')

@@ -51,7 +51,11 @@ const linked = (wire: Wire, { link, hop }: Page<unknown>): URL | undefined => {
       status: hop.status,
     })
   if (url.origin !== hop.about.origin)
-    throw hostNotAllowed({ ...wire, hosts: [{ declared: '', origin: hop.about.origin }] }, url, 'the next page: ')
+    throw hostNotAllowed(
+      { ...wire, hosts: [{ declared: '', origin: hop.about.origin, named: true }] },
+      url,
+      'the next page: ',
+    )
   return url
 }
 

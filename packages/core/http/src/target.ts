@@ -8,7 +8,8 @@ const mostRedirects = 5
 const harmless = new Set(['accept', 'accept-language', 'range', 'user-agent'])
 
 /** Whether the manifest declares this origin. */
-export const isDeclared = (wire: Wire, url: URL): boolean => wire.hosts.some(({ origin }) => origin === url.origin)
+export const isDeclared = (wire: Wire, url: URL): boolean =>
+  (url.protocol === 'https:' || url.protocol === 'http:') && wire.hosts.some(({ origin }) => origin === url.origin)
 
 /** The error for a host that the manifest does not declare; `before` says what led there. */
 export const hostNotAllowed = (wire: Wire, url: URL, before = '') => {
@@ -46,6 +47,8 @@ export const sign = async (target: Target, call: Call, options: CallOptions | un
     throw new Error(`the auth scheme threw ${error instanceof Error ? error.name : 'something that is no error'}`)
   }
   if (url !== undefined && url.origin !== target.origin) throw new Error('the auth scheme changed the host')
+  const host = headers?.get('host')
+  if (host != null && host !== new URL(target.origin).host) throw new Error('the auth scheme changed the host')
   return {
     ...target,
     path: url === undefined ? target.path : url.pathname + url.search,
@@ -85,11 +88,13 @@ export const follow = (
       next,
       `${call.method} ${tidy(hop.about.path, wire.redact, 200)} was sent on with ${status}: `,
     )
+  if (target.origin.startsWith('https:') && next.protocol === 'http:')
+    return refuse(`was answered with ${status}: sent on from https to ${next.origin}, which is not encrypted`)
   if (call.method !== 'GET' && call.method !== 'HEAD')
     return refuse(`was answered with ${status}: it has moved to ${next.origin}${next.pathname}`)
   if (redirected >= mostRedirects) return refuse(`was sent on more than ${mostRedirects} times`)
   const path = next.pathname + next.search
   if (next.origin === target.origin) return { ...target, path }
   const headers = Object.fromEntries(Object.entries(target.headers).filter(([name]) => harmless.has(name)))
-  return { origin: next.origin, path, headers, authorizer: undefined }
+  return { origin: next.origin, path, headers, authorizer: undefined, certificate: undefined }
 }

@@ -1,5 +1,6 @@
 import type { Dispatcher } from 'undici'
-import type { Authorizer, HttpOptions } from '@ecokit/contracts'
+import type { Authorizer, Certificate, HttpOptions } from '@ecokit/contracts'
+import type { Cache } from './cache.ts'
 import type { About } from './failure.ts'
 import type { Host } from './hosts.ts'
 import type { Redact } from './redact.ts'
@@ -18,12 +19,14 @@ export interface Wire {
   readonly baseMs: number
   readonly maxMs: number
   readonly observe: NetworkRuntime['observe']
-  /** The origin's pool; for calls with credentials the one that shows our certificate, where there is one. */
-  readonly dispatcher: (origin: string, credentials: boolean) => Dispatcher | Promise<Dispatcher>
+  /** The origin's pool; there is one for each certificate that is shown. */
+  readonly dispatcher: (origin: string, certificate: Certificate | undefined) => Dispatcher | Promise<Dispatcher>
   /** What is under way. */
   readonly stops: Set<Stop>
   readonly closing: AbortController
-  requests: number
+  readonly counts: { requests: number }
+  /** Present where replies are kept. */
+  readonly cache: Cache | undefined
 }
 
 /** Where one request goes, and what with; a redirect makes another. */
@@ -35,6 +38,8 @@ export interface Target {
   readonly headers: Readonly<Record<string, string>>
   /** Absent where no credentials may go. */
   readonly authorizer: Authorizer | undefined
+  /** Absent where no client certificate may be shown. */
+  readonly certificate: Certificate | undefined
 }
 
 /** One call, ready to be sent as often as it takes. */
