@@ -18,13 +18,15 @@ export interface Keep {
   readonly perPartner: number
 }
 
-type Details = Pick<Health, 'account' | 'version' | 'parts'>
+type Details = Pick<Health, 'account' | 'version' | 'parts' | 'circuit' | 'oldTls'>
 
-const detailsOf = ({ account, version, parts }: Details): string =>
+const detailsOf = ({ account, version, parts, circuit, oldTls }: Details): string =>
   JSON.stringify({
     ...(account === undefined ? {} : { account }),
     ...(version === undefined ? {} : { version }),
     ...(parts === undefined ? {} : { parts }),
+    ...(circuit === undefined ? {} : { circuit }),
+    ...(oldTls === undefined ? {} : { oldTls }),
   })
 
 const toHealth = (row: Omit<Row<'health_checks'>, 'id'>): Health => ({

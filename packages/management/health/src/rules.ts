@@ -6,13 +6,13 @@ export interface Rules {
   readonly unhealthyAfter: number
   /** How many checks in a row must be better before the state gets better. Default 1. */
   readonly healthyAfter: number
-  /** Codes that a working partner gives now and then. Default: `timeout`, `rate_limited` and `conflict` (a lock held elsewhere). */
+  /** Codes that a working partner gives now and then. Default: `timeout`, `rate_limited`, `conflict` (a lock held elsewhere) and `overloaded` (our own calls wait in line). */
   readonly patience: readonly ErrorCode[]
 }
 export const defaultRules: Rules = {
   unhealthyAfter: 2,
   healthyAfter: 1,
-  patience: ['timeout', 'rate_limited', 'conflict'],
+  patience: ['timeout', 'rate_limited', 'conflict', 'overloaded'],
 }
 
 /** Where a partner stands after its checks, times in epoch milliseconds. */

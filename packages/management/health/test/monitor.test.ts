@@ -123,6 +123,52 @@ test('a change is told once, with where it came from', async () => {
   expect(changes.at(-1)?.health).toMatchObject({ code: 'unavailable', message: 'one: answers unavailable' })
 })
 
+test('a partner that needs a new login is red once, with the command that helps, however often it is checked', async () => {
+  const one = platform('one')
+  const { clock, monitor, changes } = watch([one])
+  monitor.start()
+  await clock.advance(5000)
+  one.answers(() =>
+    Promise.reject(
+      integrationError('reauthorization_required', {
+        partner: 'one',
+        what: 'the login has expired',
+        next: 'Log in again: ecokit login one',
+        details: { scheme: 'authorization_code', issuer: 'invalid_grant' },
+      }),
+    ),
+  )
+  const before = one.seen.checks
+  await clock.advance(200_000)
+  expect(one.seen.checks - before).toBeGreaterThan(15)
+  expect(told(changes)).toEqual([
+    ['one', 'unknown', 'healthy'],
+    ['one', 'healthy', 'unhealthy'],
+  ])
+  expect(changes.at(-1)?.health).toMatchObject({
+    code: 'reauthorization_required',
+    message: 'one: the login has expired. Log in again: ecokit login one',
+  })
+  one.works()
+  await clock.advance(11_000)
+  expect(told(changes).at(-1)).toEqual(['one', 'unhealthy', 'healthy'])
+})
+
+test('the circuit and an old TLS are kept with the check and the state', async () => {
+  const one = platform('one')
+  const { clock, monitor } = watch([one], {
+    connect: async () => {
+      const connection = await one.connect()
+      const check = async () => ({ ...(await connection.check()), circuit: 'half_open' as const, oldTls: true })
+      return { ...connection, check }
+    },
+  })
+  await checkNow({ monitor, clock }, 'one')
+  const seen = { status: 'healthy', circuit: 'half_open', oldTls: true }
+  expect(await monitor.state('one')).toMatchObject(seen)
+  expect(await monitor.history('one')).toMatchObject([seen])
+})
+
 test('a part that is denied makes a partner degraded, with the part named', async () => {
   const one = platform('one')
   one.answers(() => Promise.resolve({ account: 'ada', version: '3.1', parts: { runs: 'ok', models: 'denied' } }))
