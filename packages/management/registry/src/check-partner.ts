@@ -3,6 +3,7 @@ import { checkNoReference, checkReference, secretsInConfig } from './credentials
 import type { CredentialsReference, PartnerEntry } from './ecosystem.ts'
 import { inspect, valueAt } from './explain.ts'
 import type { Finding } from './explain.ts'
+import { meantAsReference } from './references.ts'
 import { CredentialsEntry, Name, Partner } from './shape.ts'
 import type { Path } from './source.ts'
 import { unknownWord } from './suggest.ts'
@@ -39,7 +40,7 @@ const checkCredentials = (
         {
           path: at,
           at: 'value',
-          message: given.includes('${env:')
+          message: meantAsReference(given)
             ? 'expected the name of an entry in `credentials`, or a map with `scheme` and its fields'
             : unknownWord('credentials', given, [...credentials.keys()], 'named credentials in the file'),
         },
@@ -97,6 +98,7 @@ export const checkPartner = (
         ...(contract.end === undefined ? {} : { end: contract.end }),
       },
       check: { everyMs: data.check.every, timeoutMs: data.check.timeout },
+      ...(data.policy === undefined ? {} : { policy: data.policy }),
     },
     findings,
   }

@@ -1,12 +1,12 @@
-import { integrationError, secretFields } from '@ecokit/contracts'
+import { secretFields } from '@ecokit/contracts'
 import type { AnyConnector, AuthScheme } from '@ecokit/contracts'
 import { inspect, valueAt } from './explain.ts'
 import type { Finding } from './explain.ts'
-import type { CredentialsReference, Ecosystem } from './ecosystem.ts'
+import type { CredentialsReference } from './ecosystem.ts'
+import { meantAsReference, referenceIn, secretNameFor } from './references.ts'
 import type { Path } from './source.ts'
 import { listOf, quote, unknownWord } from './suggest.ts'
 
-const exact = /^\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}$/
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
@@ -20,37 +20,48 @@ export const textsIn = (value: unknown, at: Path = []): readonly { readonly path
 /** What is wrong with references and secrets in a connector's config, where neither may stand. */
 export const secretsInConfig = (config: unknown, at: Path): readonly Finding[] =>
   textsIn(config, at).flatMap(({ path, text }): readonly Finding[] => {
-    if (text.includes('${env:'))
-      return [{ path, at: 'value', message: '${env:…} may stand only in credentials; write the value itself' }]
+    if (meantAsReference(text))
+      return [
+        {
+          path,
+          at: 'value',
+          message: '${env:…}, ${secret:…} and ${file:…} may stand only in credentials; write the value itself',
+        },
+      ]
     // A URL with `user:password@` (RFC 3986, section 3.2.1) would be stored and shown with the config.
     if (/^[a-z][a-z0-9+.-]*:\/\/[^/?#@\s]*:[^/?#@\s]+@/i.test(text))
       return [{ path, at: 'value', message: 'a password may not stand in a URL; remove it and use credentials' }]
     return []
   })
 
-/** What a scheme refuses in a reference. Values behind `${env:NAME}` are judged later, when they are known. */
+const plainSecret =
+  'a secret may not stand in the file; keep it in the vault (`ecokit vault set`) and write ${secret:name}, or write ${env:NAME}'
+const badReference =
+  'a reference must be the whole value: ${secret:name} (lower case letters, digits, - and _), ${env:NAME} (letters, digits and _) or ${file:path}'
+
+/** Where a secret of `partners.<name>.credentials` or `credentials.<name>` should be kept: the vault's name for it, and whose it is. */
+const secretOf = ([section, owner = '']: Path, field: Path): NonNullable<Finding['secret']> => ({
+  name: secretNameFor(String(owner), field),
+  ...(section === 'partners' ? { partner: String(owner) } : {}),
+})
+
+/** What a scheme refuses in a reference. Values behind references are judged later, when they are known. */
 const againstScheme = (scheme: AuthScheme, reference: CredentialsReference, at: Path): readonly Finding[] => {
   const { scheme: _, ...fields } = reference
   const secrets = new Set(secretFields(scheme.credentials))
   const clear = textsIn(fields).flatMap(({ path, text }): readonly Finding[] => {
     const isSecret = secrets.has(path.join('.'))
     const full = [...at, ...path]
-    if (exact.test(text)) return []
-    if (isSecret) return [{ path: full, at: 'value', message: 'a secret may not stand in the file; write ${env:NAME}' }]
-    return text.includes('${')
-      ? [
-          {
-            path: full,
-            at: 'value',
-            message: 'a reference must be the whole value: ${env:NAME}, with letters, digits and _ in the name',
-          },
-        ]
-      : []
+    if (referenceIn(text) !== undefined) return []
+    // A reference that is misspelt is told as one: moved to the vault, it would be kept there as if it were the secret.
+    if (meantAsReference(text)) return [{ path: full, at: 'value', message: badReference }]
+    if (isSecret) return [{ path: full, at: 'value', message: plainSecret, secret: secretOf(at, path) }]
+    return text.includes('${') ? [{ path: full, at: 'value', message: badReference }] : []
   })
   const judged = new Set(clear.map(({ path }) => path.join('.')))
   const refused = inspect(scheme.credentials, fields, at).findings.filter(({ path }) => {
     const value = valueAt(fields, path.slice(at.length))
-    return !judged.has(path.join('.')) && !(typeof value === 'string' && exact.test(value))
+    return !judged.has(path.join('.')) && !(typeof value === 'string' && referenceIn(value) !== undefined)
   })
   return [...clear, ...refused]
 }
@@ -120,69 +131,4 @@ export const checkUnused = (
   }
   const tried = fitting.map(([, scheme]) => againstScheme(scheme, reference, at))
   return tried.sort((left, right) => left.length - right.length)[0] ?? []
-}
-
-type Environment = Readonly<Record<string, string | undefined>>
-
-const resolveReference = (
-  reference: CredentialsReference,
-  at: string,
-  about: { readonly partner: string; readonly filename: string },
-  env: Environment,
-): Record<string, unknown> => {
-  const resolve = (value: unknown, field: string): unknown => {
-    if (Array.isArray(value)) return value.map((item, index) => resolve(item, `${field}.${index}`))
-    if (isObject(value))
-      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, resolve(item, `${field}.${key}`)]))
-    const variable = typeof value === 'string' ? exact.exec(value)?.[1] : undefined
-    if (variable === undefined) return value
-    const found = Object.hasOwn(env, variable) ? env[variable] : undefined
-    if (found !== undefined && found !== '') return found
-    throw integrationError('invalid_credentials', {
-      partner: about.partner,
-      what: `${field} needs the environment variable ${variable}, which is ${found === undefined ? 'not set' : 'empty'}`,
-      next: `Set it (export ${variable}=…) and start again, or change ${about.filename}`,
-      details: { field },
-    })
-  }
-  return Object.fromEntries(Object.entries(reference).map(([key, value]) => [key, resolve(value, `${at}.${key}`)]))
-}
-
-/** The credentials of a named reference with the variables' values; throws `invalid_credentials` naming the variable. */
-export const resolveNamed = (
-  ecosystem: Ecosystem | undefined,
-  partner: string,
-  name: string,
-  env: Environment,
-): Record<string, unknown> => {
-  const entry = ecosystem?.credentials.find((item) => item.name === name)
-  if (ecosystem === undefined || entry === undefined)
-    throw integrationError('invalid_credentials', {
-      partner,
-      what: `there are no credentials named ${quote(name)}`,
-      next: `Add them to ${ecosystem?.filename ?? 'ecosystem.yaml'} or name others`,
-      details: { field: `partners.${partner}.credentials` },
-    })
-  return resolveReference(entry.reference, `credentials.${name}`, { partner, filename: ecosystem.filename }, env)
-}
-
-/** The credentials of a partner of the file, with the variables' values: what `connect` takes. Undefined where it has none; throws `invalid_credentials` naming the partner, the field and the variable. */
-export const resolveCredentials = (
-  ecosystem: Ecosystem,
-  partner: string,
-  env: Environment,
-): Record<string, unknown> | undefined => {
-  const entry = ecosystem.partners.find((item) => item.name === partner)
-  if (entry === undefined)
-    throw integrationError('not_found', {
-      partner,
-      what: `${ecosystem.filename} has no partner of this name`,
-      next: `Its partners: ${listOf(ecosystem.partners.map(({ name }) => name))}`,
-      details: {},
-    })
-  const { credentials } = entry
-  if (credentials === undefined) return undefined
-  return typeof credentials === 'string'
-    ? resolveNamed(ecosystem, partner, credentials, env)
-    : resolveReference(credentials, `partners.${partner}.credentials`, { partner, filename: ecosystem.filename }, env)
 }

@@ -1,9 +1,18 @@
+import type { Policy } from '@ecokit/contracts'
 import type { Tier } from './shape.ts'
 
-/** A way to log in: the scheme's name and its fields; secret ones are `${env:NAME}` as text. */
+/** A way to log in: the scheme's name and its fields; secret ones are `${secret:name}`, `${env:NAME}` or `${file:path}` as text. */
 export interface CredentialsReference {
   readonly scheme: string
   readonly [field: string]: unknown
+}
+
+/** An entry of `credentials`. */
+export interface NamedReference {
+  readonly name: string
+  readonly reference: CredentialsReference
+  /** Where a partner of the API may send it. Absent: only where the file's own partners send it. */
+  readonly hosts?: readonly string[]
 }
 
 /** A partner as the file describes it, checked. */
@@ -21,6 +30,8 @@ export interface PartnerEntry {
   /** Days as YYYY-MM-DD. */
   readonly contract: { readonly start?: string; readonly end?: string }
   readonly check: { readonly everyMs: number; readonly timeoutMs: number }
+  /** What it says about the pace of calls; absent where it says nothing. It wins over the connector's, field by field. */
+  readonly policy?: Policy
 }
 
 export interface PipelineStreamEntry {
@@ -52,7 +63,7 @@ export interface Ecosystem {
   readonly version: 1
   /** What the file is called in messages. */
   readonly filename: string
-  readonly credentials: readonly { readonly name: string; readonly reference: CredentialsReference }[]
+  readonly credentials: readonly NamedReference[]
   readonly partners: readonly PartnerEntry[]
   readonly pipelines: readonly PipelineEntry[]
   readonly server: { readonly host: string; readonly port: number }

@@ -8,6 +8,8 @@ export interface Finding {
   readonly message: string
   /** Where an editor should point: at the name or at what it holds. */
   readonly at: 'key' | 'value'
+  /** Where a secret that stands in clear should be kept instead: its name in the vault, and the partner that it belongs to; none where several may use it. */
+  readonly secret?: { readonly name: string; readonly partner?: string }
 }
 
 type Json = Readonly<Record<string, unknown>>

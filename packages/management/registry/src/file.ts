@@ -1,7 +1,14 @@
 export { parseEcosystem, formatProblem } from './parse.ts'
 export type { ParseOptions, Parsed } from './parse.ts'
 export type { Problem } from './source.ts'
-export type { CredentialsReference, Ecosystem, PartnerEntry, PipelineEntry, PipelineStreamEntry } from './ecosystem.ts'
+export type {
+  CredentialsReference,
+  Ecosystem,
+  NamedReference,
+  PartnerEntry,
+  PipelineEntry,
+  PipelineStreamEntry,
+} from './ecosystem.ts'
 export type { Tier } from './shape.ts'
-export { resolveCredentials } from './credentials.ts'
+export { secretNameFor } from './references.ts'
 export { ecosystemSchema } from './json-schema.ts'

@@ -1,5 +1,7 @@
 export * from './file.ts'
 export { loadEcosystem } from './load.ts'
+export { resolveCredentials } from './resolve.ts'
+export type { ValueSources } from './resolve.ts'
 export { openRegistry } from './registry.ts'
 export type { FileChanges, PartnerFilter, Registry, RegistryOptions, RegistrySummary } from './registry.ts'
 export type { PartnerInput } from './input.ts'

@@ -1,8 +1,11 @@
 import { integrationError } from '@ecokit/contracts'
+import type { Policy } from '@ecokit/contracts'
 import { checkPartner } from './check-partner.ts'
 import type { Surroundings } from './check-partner.ts'
 import type { PartnerEntry } from './ecosystem.ts'
+import { inspect } from './explain.ts'
 import type { Finding } from './explain.ts'
+import { PolicySection, policyWords } from './policy.ts'
 import type { PartnerRecord } from './record.ts'
 import type { Tier } from './shape.ts'
 import { readSource } from './source.ts'
@@ -19,6 +22,8 @@ export interface PartnerInput {
   readonly contract?: { readonly start?: string; readonly end?: string } | null
   /** Durations as in the file: `30s`. */
   readonly check?: { readonly every?: string; readonly timeout?: string }
+  /** The fields of the file's `policy`; in an update those that are given change, null takes one away, and null for all of it the whole. */
+  readonly policy?: Readonly<Record<string, unknown>> | null
 }
 
 const refuse = (findings: readonly { readonly field: string; readonly message: string }[]) =>
@@ -66,6 +71,12 @@ export const judgeNew = (name: unknown, input: unknown, surroundings: Surroundin
   return judge(name, withoutNulls(plain(input, `partners.${name}`)), surroundings)
 }
 
+/** The fields of a section with some changed; what is no map of fields is left to be refused. */
+const over = (before: Readonly<Record<string, unknown>>, wanted: unknown): unknown =>
+  typeof wanted === 'object' && wanted !== null && !Array.isArray(wanted)
+    ? withoutNulls({ ...before, ...wanted })
+    : (wanted ?? before)
+
 /** Judges a partner as it would be after the changes; `null` takes a field away, `config` is replaced as a whole. */
 export const judgeChange = (current: PartnerRecord, changes: unknown, surroundings: Surroundings): PartnerEntry => {
   const given = plain(changes, `partners.${current.name}`)
@@ -81,13 +92,22 @@ export const judgeChange = (current: PartnerRecord, changes: unknown, surroundin
     contract,
     ...given,
   }
-  const wanted = given['check']
   return judge(
     current.name,
     withoutNulls({
       ...merged,
-      check: typeof wanted === 'object' && !Array.isArray(wanted) ? { ...check, ...wanted } : (wanted ?? check),
+      check: over(check, given['check']),
+      policy: given['policy'] === null ? null : over(policyWords(current.policy ?? {}), given['policy']),
     }),
     surroundings,
   )
+}
+
+/** Judges a policy as it would be after the changes, for a partner whose entry may not be changed otherwise. */
+export const judgePolicy = (name: string, current: Policy | undefined, changes: unknown): Policy => {
+  const { policy } = plain({ policy: changes }, `partners.${name}`) as { readonly policy?: unknown }
+  const wanted = policy === null ? {} : over(policyWords(current ?? {}), policy)
+  const { data, findings } = inspect(PolicySection, wanted, ['partners', name, 'policy'])
+  if (data === undefined) throw refuse(findings.map(said))
+  return data
 }

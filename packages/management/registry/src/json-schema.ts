@@ -1,7 +1,8 @@
 import type { AnyConnector, JsonSchema, Manifest } from '@ecokit/contracts'
 import type { z } from 'zod'
 import { inputSchema } from './explain.ts'
-import { CredentialsEntry, File, Lineage, Name, Partner, Pipeline, Server } from './shape.ts'
+import { referencePattern } from './references.ts'
+import { File, Lineage, Name, NamedCredentials, Partner, Pipeline, Server } from './shape.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -21,11 +22,10 @@ const moved = (schema: unknown, place: string): unknown => {
   )
 }
 
-const secretPattern = '^\\$\\{env:[A-Za-z_][A-Za-z0-9_]*\\}$'
 /** The fields of an auth scheme as they stand in the file: any of them may be a reference, a secret one must be. */
 const schemeFields = (schema: z.ZodType): Json => {
   const json = inputSchema(schema)
-  const reference = { type: 'string', pattern: secretPattern }
+  const reference = { type: 'string', pattern: referencePattern }
   const properties = Object.entries((json['properties'] ?? {}) as Json).map(([name, field]) => {
     const { description, secret } = (field ?? {}) as Json
     const about = description === undefined ? {} : { description }
@@ -83,7 +83,7 @@ export const ecosystemSchema = (connectors: readonly AnyConnector[]): JsonSchema
     ...{ type: 'object', required: ['version'], additionalProperties: false },
     properties: {
       version: { const: 1, description: 'The version of this format: 1.' },
-      credentials: section(plain(CredentialsEntry), about('credentials')),
+      credentials: section(plain(NamedCredentials), about('credentials')),
       partners: section({ $ref: '#/definitions/partner' }, about('partners')),
       pipelines: section(plain(Pipeline), about('pipelines')),
       server: { ...plain(Server), description: about('server') },

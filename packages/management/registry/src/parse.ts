@@ -5,7 +5,7 @@ import { checkUnused } from './credentials.ts'
 import type { CredentialsReference, Ecosystem } from './ecosystem.ts'
 import { inspect, valueAt } from './explain.ts'
 import type { Finding } from './explain.ts'
-import { CredentialsEntry, File, Lineage, Server } from './shape.ts'
+import { File, Lineage, NamedCredentials, Server } from './shape.ts'
 import { readSource } from './source.ts'
 import type { Problem } from './source.ts'
 
@@ -50,11 +50,15 @@ export const parseEcosystem = (text: string, { connectors, filename = 'ecosystem
   }
 
   const credentials = new Map<string, CredentialsReference>()
+  const allowed = new Map<string, readonly string[]>()
   for (const [name, raw] of sections.credentials) {
     const at = ['credentials', name]
-    const { data, findings: shape } = inspect(CredentialsEntry, raw, at)
+    const { data, findings: shape } = inspect(NamedCredentials, raw, at)
     findings.push(...checkName('credentials', name, at), ...shape)
-    if (data !== undefined) credentials.set(name, data)
+    if (data === undefined) continue
+    const { hosts, ...reference } = data
+    credentials.set(name, reference)
+    if (hosts !== undefined) allowed.set(name, hosts)
   }
 
   const partners = sections.partners.map(([name, raw]) => checkPartner(name, raw, { connectors, credentials }))
@@ -71,7 +75,13 @@ export const parseEcosystem = (text: string, { connectors, filename = 'ecosystem
   const lineage = inspect(Lineage, valueAt(root, ['lineage']) ?? {}, ['lineage'])
   findings.push(...server.findings, ...lineage.findings)
 
-  const problems = [...source.problems, ...findings.map(({ path, message, at }) => source.locate(path, message, at))]
+  const problems = [
+    ...source.problems,
+    ...findings.map(({ path, message, at, secret }) => ({
+      ...source.locate(path, message, at),
+      ...(secret === undefined ? {} : { secret }),
+    })),
+  ]
   // A named reference that several partners use is judged once for each of them.
   const once = new Map(
     problems.map((problem) => [`${problem.line}:${problem.column} ${problem.field} ${problem.message}`, problem]),
@@ -83,7 +93,10 @@ export const parseEcosystem = (text: string, { connectors, filename = 'ecosystem
     ecosystem: {
       version: 1,
       filename,
-      credentials: [...credentials].map(([name, reference]) => ({ name, reference })),
+      credentials: [...credentials].map(([name, reference]) => {
+        const hosts = allowed.get(name)
+        return { name, reference, ...(hosts === undefined ? {} : { hosts }) }
+      }),
       partners: partners.map(({ entry }) => entry).filter(isDefined),
       pipelines: pipelines.map(({ entry }) => entry).filter(isDefined),
       server: server.data,

@@ -1,4 +1,4 @@
-import type { AnyConnector } from '@ecokit/contracts'
+import type { AnyConnector, Policy } from '@ecokit/contracts'
 import type { NewRow, Row } from '@ecokit/store'
 import { findConnector } from './check-partner.ts'
 import type { CredentialsReference, Ecosystem, PartnerEntry } from './ecosystem.ts'
@@ -34,6 +34,7 @@ export const toColumns = (entry: PartnerEntry, origin: 'file' | 'api') =>
     contract_end: entry.contract.end ?? null,
     check_every_ms: entry.check.everyMs,
     check_timeout_ms: entry.check.timeoutMs,
+    policy: entry.policy === undefined ? null : JSON.stringify(entry.policy),
     origin,
   }) satisfies Partial<NewRow<'partners'>>
 
@@ -60,6 +61,7 @@ export const toRecord = (
   row: Row<'partners'>,
   connectors: readonly AnyConnector[],
   references: References,
+  policy: Policy | undefined,
 ): PartnerRecord => {
   const scheme = referenceOf(row, references)?.scheme
   return {
@@ -77,6 +79,7 @@ export const toRecord = (
       ...(row.contract_end === null ? {} : { end: row.contract_end }),
     },
     check: { everyMs: row.check_every_ms, timeoutMs: row.check_timeout_ms },
+    ...(policy === undefined ? {} : { policy }),
     origin: row.origin,
     createdAt: new Date(row.created_at).toISOString(),
     updatedAt: new Date(row.updated_at).toISOString(),

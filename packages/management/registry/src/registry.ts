@@ -1,16 +1,18 @@
 import { connectUnknown } from '@ecokit/connect'
 import type { Runtime } from '@ecokit/connect'
 import { integrationError } from '@ecokit/contracts'
-import type { AnyConnection, AnyConnector } from '@ecokit/contracts'
+import type { AnyConnection, AnyConnector, Policy } from '@ecokit/contracts'
 import type { Database, Row, Store } from '@ecokit/store'
 import type { Transaction } from 'kysely'
 import { findConnector } from './check-partner.ts'
-import { resolveCredentials, resolveNamed } from './credentials.ts'
+import { checkAllowedHosts } from './allowed-hosts.ts'
 import type { Ecosystem, PartnerEntry } from './ecosystem.ts'
-import { judgeChange, judgeNew } from './input.ts'
+import { judgeChange, judgeNew, judgePolicy } from './input.ts'
 import type { PartnerInput } from './input.ts'
 import { referenceOf, referencesOf, toColumns, toRecord } from './record.ts'
 import type { PartnerRecord } from './record.ts'
+import { resolveCredentials, resolveNamed } from './resolve.ts'
+import type { ValueSources } from './resolve.ts'
 import type { Tier } from './shape.ts'
 import { listOf, nearest, quote } from './suggest.ts'
 
@@ -22,6 +24,10 @@ export interface RegistryOptions {
   readonly ecosystem?: Ecosystem | undefined
   /** Where `${env:NAME}` is looked up. Default: the process's environment. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined
+  /** What the paths of `${file:path}` are relative to: the folder of the file. Default: the working folder. */
+  readonly folder?: string | undefined
+  /** Gives what `${secret:name}` stands for; throws what names the secret where there is none. Absent: such references are refused. */
+  readonly secrets?: ValueSources['secrets'] | undefined
   /** Epoch milliseconds; default the machine's clock. */
   readonly now?: () => number
 }
@@ -55,7 +61,7 @@ export interface Registry {
   syncFile(ecosystem: Ecosystem): Promise<FileChanges>
   /** Throws `invalid_config` naming the field, `conflict` when the name is taken. */
   register(name: string, input: PartnerInput): Promise<PartnerRecord>
-  /** Changes the fields that are given; throws `invalid_config`, `not_found`, or `conflict` for a partner of the file. */
+  /** Changes the fields that are given; throws `invalid_config`, `not_found`, or `conflict` for a partner of the file, of which only `policy` can be changed, and only until the file is read again. */
   update(name: string, changes: Partial<PartnerInput>): Promise<PartnerRecord>
   /** Removes the partner with its health history; throws `not_found`, or `conflict` for a partner of the file. */
   remove(name: string): Promise<void>
@@ -153,10 +159,25 @@ const count = (words: readonly string[]): Readonly<Record<string, number>> => {
 /** Opens the registry over a store and makes it follow the file. */
 export const openRegistry = async (options: RegistryOptions): Promise<Registry> => {
   const { store, connectors, env = process.env, now = Date.now } = options
+  const sources: ValueSources = {
+    env,
+    ...(options.folder === undefined ? {} : { folder: options.folder }),
+    ...(options.secrets === undefined ? {} : { secrets: options.secrets }),
+  }
   let ecosystem = options.ecosystem
   let references = referencesOf(ecosystem)
+  /** Policies of the file's partners that were changed since it was read. */
+  const changedPolicies = new Map<string, Policy>()
   const surroundings = () => ({ connectors, credentials: references.named })
-  const record = (row: Row<'partners'>): PartnerRecord => toRecord(row, connectors, references)
+  const ownEntry = ({ name, origin }: Row<'partners'>) =>
+    origin === 'file' ? ecosystem?.partners.find((partner) => partner.name === name) : undefined
+  const policyOf = (row: Row<'partners'>): Policy | undefined =>
+    row.origin === 'api'
+      ? row.policy === null
+        ? undefined
+        : (JSON.parse(row.policy) as Policy)
+      : (changedPolicies.get(row.name) ?? ownEntry(row)?.policy)
+  const record = (row: Row<'partners'>): PartnerRecord => toRecord(row, connectors, references, policyOf(row))
   const rows = () => store.db.selectFrom('partners').selectAll().orderBy('name').execute()
 
   const find = async (name: string): Promise<Row<'partners'>> => {
@@ -166,6 +187,11 @@ export const openRegistry = async (options: RegistryOptions): Promise<Registry> 
       name,
       (await rows()).map((other) => other.name),
     )
+  }
+  /** A partner of the API uses a named reference only where the file lets it. */
+  const allowed = (entry: PartnerEntry): PartnerEntry => {
+    checkAllowedHosts(entry, connectors, ecosystem)
+    return entry
   }
   const save = async (entry: PartnerEntry, fresh: boolean): Promise<PartnerRecord> => {
     const at = now()
@@ -199,16 +225,19 @@ export const openRegistry = async (options: RegistryOptions): Promise<Registry> 
       const changes = await syncPartners(store, next, now())
       ecosystem = next
       references = referencesOf(next)
+      changedPolicies.clear()
       return changes
     },
     register: async (name, input) => {
       if (ecosystem?.partners.some((partner) => partner.name === name)) throw isOwn(name, ecosystem)
-      return save(judgeNew(name, input, surroundings()), true)
+      return save(allowed(judgeNew(name, input, surroundings())), true)
     },
     update: async (name, changes) => {
       const row = await find(name)
-      if (row.origin === 'file') throw isOwn(name, ecosystem)
-      return save(judgeChange(record(row), changes, surroundings()), false)
+      if (row.origin === 'api') return save(allowed(judgeChange(record(row), changes, surroundings())), false)
+      if (Object.keys(changes).some((field) => field !== 'policy')) throw isOwn(name, ecosystem)
+      if (changes.policy !== undefined) changedPolicies.set(name, judgePolicy(name, policyOf(row), changes.policy))
+      return record(row)
     },
     remove: async (name) => {
       const row = await find(name)
@@ -247,18 +276,22 @@ export const openRegistry = async (options: RegistryOptions): Promise<Registry> 
           next: `Install it, or register the partner with one of: ${listOf(connectors.map(({ manifest }) => manifest.id))}`,
           details: { what: row.connector },
         })
-      const own = row.origin === 'file' && ecosystem?.partners.some((partner) => partner.name === name) === true
-      const credentials =
-        own && ecosystem !== undefined
-          ? resolveCredentials(ecosystem, name, env)
+      const own = ownEntry(row)
+      const config = JSON.parse(row.config) as Record<string, unknown>
+      if (own === undefined && row.credentials !== null)
+        checkAllowedHosts(
+          { name, connector: row.connector, config, credentials: row.credentials },
+          connectors,
+          ecosystem,
+        )
+      const resolve = () =>
+        own !== undefined && ecosystem !== undefined
+          ? resolveCredentials(ecosystem, name, sources)
           : row.credentials === null
-            ? undefined
-            : resolveNamed(ecosystem, name, row.credentials, env)
-      const as = {
-        name,
-        config: JSON.parse(row.config) as unknown,
-        ...(credentials === undefined ? {} : { credentials }),
-      }
+            ? Promise.resolve(undefined)
+            : resolveNamed(ecosystem, name, row.credentials, sources)
+      const credentials = await resolve()
+      const as = { name, config, ...(credentials === undefined ? {} : { credentials }) }
       return connectUnknown(connector, as, { checkTimeoutMs: row.check_timeout_ms, ...runtime })
     },
     checks: async () =>

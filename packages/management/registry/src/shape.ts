@@ -1,31 +1,10 @@
 import { z } from 'zod'
+import { PolicySection } from './policy.ts'
+import { duration, durationOrNever } from './duration.ts'
 
 export const tiers = ['enterprise', 'professional', 'community'] as const
 /** The commercial tier of a partner; says nothing about how well its connector is supported. */
 export type Tier = (typeof tiers)[number]
-
-const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-const form = '^[0-9]{1,9}(ms|s|m|h|d)$'
-/** NaN for what is no duration. */
-const toMs = (text: string): number => {
-  const [, amount = '', unit = ''] = /^(\d+)([a-z]+)$/.exec(text) ?? []
-  return Number(amount) * (units[unit] ?? NaN)
-}
-const badDuration = (never: boolean): string =>
-  `not a duration; write a whole number and a unit without a space: 500ms, 10s, 5m, 24h or 7d${never ? '; or never' : ''}`
-
-const bounded = (least: string, most: string, never: boolean) =>
-  z
-    .string({ error: (issue) => (issue.input === undefined ? undefined : badDuration(never)) })
-    .regex(never ? new RegExp(`^never$|${form}`) : new RegExp(form), badDuration(never))
-    .refine((text) => !(toMs(text) < toMs(least)), `must be ${least} or longer`)
-    .refine((text) => !(toMs(text) > toMs(most)), `must be ${most} or shorter`)
-
-/** A duration as text, given in milliseconds. Timers count in 31 bits: more than 24.8 days would fire at once. */
-const duration = (least: string, most = '24d') => bounded(least, most, false).transform(toMs)
-/** A duration, or `never`, which is given as undefined. */
-const durationOrNever = (least: string, most: string) =>
-  bounded(least, most, true).transform((text) => (text === 'never' ? undefined : toMs(text)))
 
 const badName =
   'not a good name; use lower case letters, digits, - and _, up to 64 characters, and begin with a letter or digit'
@@ -53,6 +32,26 @@ export const CredentialsEntry = z.looseObject({
   scheme: z.string().min(1).describe('Which of the ways to log in that the connector offers.'),
 })
 
+const hostForm = /^(https?:\/\/)?((\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$/i
+/** What people write under `credentials.<name>`. */
+export const NamedCredentials = CredentialsEntry.extend({
+  hosts: z
+    .array(
+      z
+        .string()
+        .regex(
+          hostForm,
+          'not a host; write mlflow.example.com, *.example.com, mlflow.example.com:8443 or http://127.0.0.1:5000 (without http:// it means https)',
+        ),
+    )
+    .min(1)
+    .max(100)
+    .optional()
+    .describe(
+      'Where a partner that the API registers may send these credentials. Default: only where the partners of this file send them.',
+    ),
+})
+
 /** What people write under `partners.<name>`; config and credentials are judged by the connector. */
 export const Partner = z.strictObject({
   connector: z.string().min(1).describe('The id of an installed connector.'),
@@ -66,6 +65,9 @@ export const Partner = z.strictObject({
   tags: z.array(z.string().min(1).max(64)).max(50).nullish().describe('Words to find it by.'),
   contract: Contract.optional().describe('When the contract with this partner begins and ends.'),
   check: Check.prefault({}).describe('How its health is watched.'),
+  policy: PolicySection.optional().describe(
+    'How calls to it are paced and protected. Default: what its connector says.',
+  ),
 })
 
 export const StreamOptions = z.strictObject({
@@ -120,7 +122,9 @@ export const File = z.strictObject({
   credentials: z
     .unknown()
     .optional()
-    .describe('Named references to secrets; `${env:NAME}` is the only form of a secret.'),
+    .describe(
+      'Named references to secrets: `${secret:name}` (the vault), `${env:NAME}` or `${file:path}`, never a secret itself.',
+    ),
   partners: z.unknown().optional().describe('The platforms, by name.'),
   pipelines: z.unknown().optional().describe('What is copied from where to where, by name.'),
   server: z.unknown().optional().describe('Where `ecokit up` listens.'),

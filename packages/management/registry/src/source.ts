@@ -13,6 +13,8 @@ export interface Problem {
   readonly column: number
   readonly endLine: number
   readonly endColumn: number
+  /** Where a secret that stands in clear should be kept instead: its name in the vault, and the partner that it belongs to; none where several may use it. */
+  readonly secret?: { readonly name: string; readonly partner?: string }
 }
 
 interface Span {

@@ -47,7 +47,7 @@ test('a file that is not there says what to do', async () => {
   expect((await caught(() => loadEcosystem(folder, connectors))).message).toContain('cannot be read (EISDIR)')
 })
 
-test('credentials get their values from the environment, and only there', () => {
+test('credentials get their values from the environment', async () => {
   const ecosystem = good(`version: 1
 credentials:
   named: { scheme: token, token: '\${env:NAMED}' }
@@ -57,14 +57,18 @@ partners:
   c: { connector: lake, config: { database: x } }
 `)
   const env = { NAMED: 'n-secret', INLINE: 'i-secret' }
-  expect(resolveCredentials(ecosystem, 'a', env)).toEqual({ scheme: 'token', token: 'n-secret' })
-  expect(resolveCredentials(ecosystem, 'b', env)).toEqual({ scheme: 'basic', username: 'ada', password: 'i-secret' })
-  expect(resolveCredentials(ecosystem, 'c', env)).toBeUndefined()
+  expect(await resolveCredentials(ecosystem, 'a', { env })).toEqual({ scheme: 'token', token: 'n-secret' })
+  expect(await resolveCredentials(ecosystem, 'b', { env })).toEqual({
+    scheme: 'basic',
+    username: 'ada',
+    password: 'i-secret',
+  })
+  expect(await resolveCredentials(ecosystem, 'c', { env })).toBeUndefined()
 })
 
 test('a variable that is not set is named with its partner and field', async () => {
   const ecosystem = good(sample)
-  const missing = await caught(() => resolveCredentials(ecosystem, 'tracking', {}))
+  const missing = await caught(() => resolveCredentials(ecosystem, 'tracking', { env: {} }))
   expect(missing).toMatchObject({
     code: 'invalid_credentials',
     partner: 'tracking',
@@ -73,15 +77,57 @@ test('a variable that is not set is named with its partner and field', async () 
   expect(missing.message).toBe(
     'tracking: credentials.tracker-token.token needs the environment variable TRACKER_TOKEN, which is not set. Set it (export TRACKER_TOKEN=…) and start again, or change ecosystem.yaml',
   )
-  expect((await caught(() => resolveCredentials(ecosystem, 'tracking', { TRACKER_TOKEN: '' }))).message).toContain(
-    'which is empty',
-  )
-  expect(await caught(() => resolveCredentials(ecosystem, 'nobody', {}))).toMatchObject({ code: 'not_found' })
+  expect(
+    (await caught(() => resolveCredentials(ecosystem, 'tracking', { env: { TRACKER_TOKEN: '' } }))).message,
+  ).toContain('which is empty')
+  expect(await caught(() => resolveCredentials(ecosystem, 'nobody', { env: {} }))).toMatchObject({ code: 'not_found' })
 })
 
 test('a variable cannot be one of the language', async () => {
   const ecosystem = good(sample.replace('TRACKER_TOKEN', 'constructor'))
-  expect(await caught(() => resolveCredentials(ecosystem, 'tracking', {}))).toMatchObject({
+  expect(await caught(() => resolveCredentials(ecosystem, 'tracking', { env: {} }))).toMatchObject({
     code: 'invalid_credentials',
   })
+})
+
+test('a file holds a value: without its last line break, within bounds, and told when it cannot be read', async () => {
+  const ecosystem = (path: string) =>
+    good(`version: 1
+partners:
+  a: { connector: tracker, config: { trackingUri: http://x }, credentials: { scheme: token, token: '\${file:${path}}' } }
+`)
+  const read = (path: string) => resolveCredentials(ecosystem(path), 'a', { env: {}, folder })
+  const put = (name: string, content: string | Uint8Array) => writeFile(join(folder, name), content)
+  await put('plain', 'value\n')
+  await put('windows', 'value\r\n')
+  await put('two lines', '-----BEGIN-----\nvalue\n\n')
+  await put('empty', '\n')
+  await put('large', 'x'.repeat(64 * 1024 + 1))
+  await put('largest', 'x'.repeat(64 * 1024))
+  await put('bytes', Uint8Array.of(0xff, 0xfe, 0x80))
+  expect(await read('plain')).toEqual({ scheme: 'token', token: 'value' })
+  expect(await read('windows')).toEqual({ scheme: 'token', token: 'value' })
+  expect(await read('two lines')).toEqual({ scheme: 'token', token: '-----BEGIN-----\nvalue\n' })
+  expect(await read(join(folder, 'plain'))).toEqual({ scheme: 'token', token: 'value' })
+  expect((await read('largest'))?.['token']).toHaveLength(64 * 1024)
+  for (const [name, why] of [
+    ['empty', 'which is empty'],
+    ['large', 'which is larger than 65536 bytes'],
+    ['bytes', 'which is not UTF-8 text'],
+    ['none', 'which is not there'],
+    ['.', 'which is no file'],
+  ] as const)
+    expect(await caught(() => read(name))).toMatchObject({
+      code: 'invalid_credentials',
+      partner: 'a',
+      message: `a: partners.a.credentials.token needs the file \`${name}\`, ${why}. Mend it, or change ecosystem.yaml`,
+      details: { field: 'partners.a.credentials.token' },
+    })
+})
+
+test('a secret without a vault is refused with its name', async () => {
+  const ecosystem = good(sample.replace('${env:TRACKER_TOKEN}', '${secret:tracker-token}'))
+  const error = await caught(() => resolveCredentials(ecosystem, 'tracking', { env: {} }))
+  expect(error).toMatchObject({ code: 'invalid_credentials' })
+  expect(error.message).toContain('needs the secret `tracker-token`, and there is no vault here')
 })

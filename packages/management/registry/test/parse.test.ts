@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { formatProblem } from '../src/file.ts'
+import { formatProblem, secretNameFor } from '../src/file.ts'
 import { good, marked, parse, sample } from './support.ts'
 
 test('a whole file, with its defaults filled in', () => {
@@ -52,6 +52,12 @@ test('a whole file, with its defaults filled in', () => {
 test('the least that a file may hold', () => {
   expect(good('version: 1\npartners:\n')).toMatchObject({ partners: [], pipelines: [], server: { port: 8000 } })
 })
+
+const plainSecret =
+  'a secret may not stand in the file; keep it in the vault (`ecokit vault set`) and write ${secret:name}, or write ${env:NAME}'
+const wholeValue =
+  'a reference must be the whole value: ${secret:name} (lower case letters, digits, - and _), ${env:NAME} (letters, digits and _) or ${file:path}'
+const onlyInCredentials = '${env:…}, ${secret:…} and ${file:…} may stand only in credentials; write the value itself'
 
 const partner = (lines: string) => `version: 1\npartners:\n  one:\n${lines}`
 const tracker = (rest: string) => partner(`    connector: tracker\n${rest}`)
@@ -172,10 +178,12 @@ const mistakes: readonly (readonly [text: string, field: string, message: string
     'missing; expected a whole number',
   ],
   [tracker('    config: «http://x»'), 'partners.one.config', 'expected a map of fields, found a text'],
+  [tracker("    config: { trackingUri: «'${env:URI}'» }"), 'partners.one.config.trackingUri', onlyInCredentials],
+  [tracker("    config: { trackingUri: «'${secret:uri}'» }"), 'partners.one.config.trackingUri', onlyInCredentials],
   [
-    tracker("    config: { trackingUri: «'${env:URI}'» }"),
+    tracker("    config: { trackingUri: «'http://x/${file:/run/a}'» }"),
     'partners.one.config.trackingUri',
-    '${env:…} may stand only in credentials; write the value itself',
+    onlyInCredentials,
   ],
   [
     tracker('    config: { trackingUri: «http://ada:canary@x» }'),
@@ -201,19 +209,64 @@ const mistakes: readonly (readonly [text: string, field: string, message: string
   [
     tracker(`    config: { ${uri} }\n    credentials: { scheme: token, token: «canary» }`),
     'partners.one.credentials.token',
-    'a secret may not stand in the file; write ${env:NAME}',
+    plainSecret,
   ],
   [
     tracker(`    config: { ${uri} }\n    credentials: { scheme: token, token: «'Bearer \${env:A}'» }`),
     'partners.one.credentials.token',
-    'a secret may not stand in the file; write ${env:NAME}',
+    wholeValue,
   ],
   [
     tracker(
       `    config: { ${uri} }\n    credentials: { scheme: basic, username: «'a\${env:A}'», password: '\${env:B}' }`,
     ),
     'partners.one.credentials.username',
-    'a reference must be the whole value: ${env:NAME}, with letters, digits and _ in the name',
+    wholeValue,
+  ],
+  ...[
+    '${secret:Big}',
+    '${secret:}',
+    '${secret:a b}',
+    '${env:A-B}',
+    '${file:}',
+    '${file:a}x',
+    '${ENV:A}',
+    '${ env:A}',
+  ].map((text): [string, string, string] => [
+    tracker(`    config: { ${uri} }\n    credentials: { scheme: token, token: «'${text}'» }`),
+    'partners.one.credentials.token',
+    wholeValue,
+  ]),
+  [
+    `version: 1\ncredentials: { a: { scheme: token, token: '\${env:A}', hosts: [«'https://x/y'»] } }`,
+    'credentials.a.hosts.0',
+    'not a host; write mlflow.example.com, *.example.com, mlflow.example.com:8443 or http://127.0.0.1:5000 (without http:// it means https)',
+  ],
+  [
+    tracker(`    config: { ${uri} }\n    credentials: { scheme: token, token: '\${env:A}', «hosts»: [x] }`),
+    'partners.one.credentials.hosts',
+    'unknown field `hosts`; fields here: token',
+  ],
+  // Policies.
+  [
+    tracker(`    config: { ${uri} }\n    policy: { «concurency»: 4 }`),
+    'partners.one.policy.concurency',
+    'unknown field `concurency`; did you mean `concurrency`?',
+  ],
+  [
+    tracker(`    config: { ${uri} }\n    policy: { breakFor: «30» }`),
+    'partners.one.policy.breakFor',
+    'not a duration; write a whole number and a unit without a space: 500ms, 10s, 5m, 24h or 7d',
+  ],
+  [
+    tracker(`    config: { ${uri} }\n    policy: { rate: { perSecond: «0» } }`),
+    'partners.one.policy.rate.perSecond',
+    'must be more than 0',
+  ],
+  [
+    tracker(`    config: { ${uri} }\n    policy: { retryBudget: «11» }`),
+    'partners.one.policy.retryBudget',
+    'must be between 0 and 10',
   ],
   [
     tracker(`    config: { ${uri} }\n    credentials: { scheme: token, «tokn»: x, token: '\${env:A}' }`),
@@ -237,11 +290,7 @@ const mistakes: readonly (readonly [text: string, field: string, message: string
     'partners.one.credentials',
     'connector `lake` takes no credentials; remove this',
   ],
-  [
-    'version: 1\ncredentials: { a: { scheme: token, token: «canary» } }',
-    'credentials.a.token',
-    'a secret may not stand in the file; write ${env:NAME}',
-  ],
+  ['version: 1\ncredentials: { a: { scheme: token, token: «canary» } }', 'credentials.a.token', plainSecret],
   [
     'version: 1\ncredentials: { a: { scheme: «saml» } }',
     'credentials.a.scheme',
@@ -356,7 +405,7 @@ describe('each mistake has one message, at its exact place', () => {
   for (const [text, field, message] of mistakes)
     test(`${field}: ${message}`, () => {
       const { text: clean, range } = marked(text)
-      expect(parse(clean).problems).toEqual([{ field, message, ...range }])
+      expect(parse(clean).problems.map(({ secret: _, ...problem }) => problem)).toEqual([{ field, message, ...range }])
       expect(parse(clean).ecosystem).toBeUndefined()
     })
 })
@@ -453,4 +502,42 @@ test('no message repeats a secret that was written in clear', () => {
     expect(problems.length).toBeGreaterThan(0)
     expect(JSON.stringify(problems)).not.toContain('s3cret-canary')
   }
+})
+
+test('all three references are taken, and a policy becomes that of the contract', () => {
+  const ecosystem = good(`version: 1
+credentials:
+  named: { scheme: token, token: '\${secret:tracker-token}', hosts: [x.example.com, '*.example.org', 'http://127.0.0.1:5000'] }
+partners:
+  a: { connector: tracker, config: { trackingUri: http://x }, credentials: named, policy: { rate: { perSecond: 2.5 }, backoff: 1s, deadline: 5m, breakAt: 2 } }
+  b: { connector: tracker, config: { trackingUri: http://x }, credentials: { scheme: basic, username: '\${file:/run/user}', password: '\${file:secrets/pass word}' } }
+`)
+  expect(ecosystem.credentials).toEqual([
+    {
+      name: 'named',
+      reference: { scheme: 'token', token: '${secret:tracker-token}' },
+      hosts: ['x.example.com', '*.example.org', 'http://127.0.0.1:5000'],
+    },
+  ])
+  expect(ecosystem.partners.map(({ policy }) => policy)).toEqual([
+    { rate: { perSecond: 2.5, burst: 3 }, backoffMs: 1000, deadlineMs: 300_000, breakAt: 2 },
+    undefined,
+  ])
+})
+
+test('a secret in clear says where it could be kept, and a misspelt reference does not', () => {
+  const secrets = (text: string) => parse(text).problems.map(({ secret }) => secret)
+  expect(
+    secrets(tracker('    config: { trackingUri: http://x }\n    credentials: { scheme: token, token: canary }')),
+  ).toEqual([{ name: 'one-token', partner: 'one' }])
+  expect(secrets('version: 1\ncredentials: { a: { scheme: token, token: canary } }')).toEqual([{ name: 'a-token' }])
+  expect(
+    secrets(
+      tracker("    config: { trackingUri: http://x }\n    credentials: { scheme: token, token: '${secrets:a}' }"),
+    ),
+  ).toEqual([undefined])
+  expect(
+    secrets(tracker("    config: { trackingUri: http://x }\n    credentials: { scheme: token, token: '${secret:A}' }")),
+  ).toEqual([undefined])
+  expect(secretNameFor('prod', ['oauth', 'clientSecret'])).toBe('prod-oauth-client-secret')
 })

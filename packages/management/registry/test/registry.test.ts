@@ -26,6 +26,12 @@ const caught = async (work: Promise<unknown>) => {
   throw new Error(`not the error that was expected: ${String(error)}`)
 }
 const uri = { trackingUri: 'http://x' }
+/** The sample, with leave for partners of the API to send the token there. */
+const lenient = (...hosts: string[]): string =>
+  sample.replace(
+    "'${env:TRACKER_TOKEN}' }",
+    `'\${env:TRACKER_TOKEN}', hosts: [${hosts.map((host) => `'${host}'`).join(', ')}] }`,
+  )
 const file = (partners: string): string => `version: 1\npartners:\n${partners}`
 const lakeAt = (name: string, database: string): string =>
   `  ${name}: { connector: lake, config: { database: ${database} } }\n`
@@ -65,7 +71,7 @@ test('removing a partner removes its health', async () => {
 })
 
 test('a partner is registered, changed and removed through the API', async () => {
-  const registry = await open()
+  const registry = await open(lenient('http://x'))
   const made = await registry.register('second', {
     connector: 'tracker',
     config: { ...uri, retries: 5 },
@@ -299,7 +305,7 @@ test('what keeps a connection from being made is told by code', async () => {
 })
 
 test('a named reference that left the file is missed at once', async () => {
-  const registry = await open()
+  const registry = await open(lenient('http://x'))
   await registry.register('second', { connector: 'tracker', config: uri, credentials: 'tracker-token' })
   await registry.syncFile(good('version: 1'))
   expect(await caught(registry.connect('second'))).toMatchObject({
@@ -309,7 +315,7 @@ test('a named reference that left the file is missed at once', async () => {
 })
 
 test('what the health monitor watches changes its revision with the connection only', async () => {
-  const registry = await open()
+  const registry = await open(lenient('http://x', 'http://y'))
   await registry.register('second', { connector: 'tracker', config: uri, credentials: 'tracker-token' })
   const revision = async () => (await registry.checks()).find(({ name }) => name === 'second')?.revision
   const first = await revision()
@@ -321,4 +327,88 @@ test('what the health monitor watches changes its revision with the connection o
   await registry.syncFile(good(sample.replace('TRACKER_TOKEN', 'OTHER_TOKEN')))
   expect(await revision()).not.toBe(second)
   expect((await registry.checks())[0]).toMatchObject({ name: 'lake', everyMs: 60_000, timeoutMs: 10_000 })
+})
+
+test('a partner of the API sends named credentials only where their owner allows it', async () => {
+  const to = (trackingUri: string): PartnerInput => ({
+    connector: 'tracker',
+    config: { trackingUri },
+    credentials: 'tracker-token',
+  })
+  const refusal = async (registry: Awaited<ReturnType<typeof open>>, trackingUri: string) =>
+    (await caught(registry.register('one', to(trackingUri)))).message
+  // Without a list: only where the file's own partners send it.
+  const strict = await open()
+  expect(await refusal(strict, 'http://evil.example.com')).toBe(
+    'partners.one.credentials: the credentials `tracker-token` may not be sent to http://evil.example.com; allowed: http://127.0.0.1:5001. Whoever owns ecosystem.yaml can add it to credentials.tracker-token.hosts',
+  )
+  for (const near of ['https://127.0.0.1:5001', 'http://127.0.0.1:5002', 'http://127.0.0.1', 'http://localhost:5001'])
+    expect(await refusal(strict, near)).toContain(`may not be sent to ${near}`)
+  await strict.register('same', to('http://127.0.0.1:5001/other/path'))
+  await strict.register('without', { connector: 'tracker', config: uri })
+  expect((await caught(strict.update('without', { credentials: 'tracker-token' }))).message).toContain('http://x')
+  expect((await caught(strict.update('same', { config: uri }))).message).toContain('may not be sent to http://x')
+
+  const listed = await open(lenient('a.example.com', '*.example.org', 'http://[::1]:5000'))
+  await listed.register('exact', to('https://a.example.com'))
+  await listed.register('below', to('https://deep.b.example.org'))
+  await listed.register('address', to('http://[::1]:5000'))
+  for (const near of [
+    'http://a.example.com',
+    'https://b.a.example.com',
+    'https://example.org',
+    'https://notexample.org',
+    'https://a.example.com:8443',
+    'https://a.example.com.evil.example',
+    'http://127.0.0.1:5001',
+  ])
+    expect(await refusal(listed, near)).toContain(`may not be sent to ${near}`)
+  // What was registered while it was allowed is refused once the file allows it no more.
+  await listed.syncFile(good(lenient('other.example.com')))
+  expect(await caught(listed.connect('exact'))).toMatchObject({ code: 'invalid_config' })
+  expect((await listed.connect('tracking')).name).toBe('tracking')
+})
+
+test('a policy is stored for partners of the API, and held until the file is read again for its own', async () => {
+  const registry = await open(file(lakeAt('a', 'x')))
+  await registry.register('one', {
+    connector: 'tracker',
+    config: uri,
+    policy: { rate: { perSecond: 5 }, backoff: '1s' },
+  })
+  expect((await registry.get('one')).policy).toEqual({ rate: { perSecond: 5, burst: 5 }, backoffMs: 1000 })
+  await registry.update('one', { policy: { concurrency: 2, backoff: null } })
+  expect((await registry.get('one')).policy).toEqual({ rate: { perSecond: 5, burst: 5 }, concurrency: 2 })
+  expect((await openRegistry({ store, connectors }).then((other) => other.get('one'))).policy).toMatchObject({
+    concurrency: 2,
+  })
+  await registry.update('one', { policy: null })
+  expect((await registry.get('one')).policy).toBeUndefined()
+
+  const own = await registry.update('a', { policy: { deadline: '5s' } })
+  expect(own).toMatchObject({ origin: 'file', policy: { deadlineMs: 5000 } })
+  expect((await caught(registry.update('a', { policy: { deadline: '5' } }))).message).toContain(
+    'partners.a.policy.deadline: not a duration',
+  )
+  expect(await caught(registry.update('a', { policy: {}, owner: 'me' }))).toMatchObject({ code: 'conflict' })
+  await registry.syncFile(good(file(lakeAt('a', 'x'))))
+  expect((await registry.get('a')).policy).toBeUndefined()
+})
+
+test('a secret of the vault is asked for by partner and name, when it is needed and not before', async () => {
+  const asked: string[] = []
+  const registry = await open(sample.replace('${env:TRACKER_TOKEN}', '${secret:tracker-token}'), {
+    secrets: (partner, name) => {
+      asked.push(`${partner}/${name}`)
+      return Promise.resolve('value-of-the-vault')
+    },
+  })
+  await registry.list()
+  await registry.checks()
+  expect(asked).toEqual([])
+  await (await registry.connect('tracking')).close()
+  expect(asked).toEqual(['tracking/tracker-token'])
+  expect(JSON.stringify(await store.db.selectFrom('partners').selectAll().execute())).not.toContain(
+    'value-of-the-vault',
+  )
 })

@@ -25,6 +25,12 @@ test('what the parser takes, the schema takes', () => {
       "{ connector: tracker, config: { trackingUri: http://x }, credentials: { scheme: basic, username: '${env:A}', password: '${env:B}' } }",
     ),
     one("{ connector: monitor, credentials: { scheme: key, token: '${env:A}' } }"),
+    one("{ connector: monitor, credentials: { scheme: key, token: '${secret:a-b}' } }"),
+    one("{ connector: monitor, credentials: { scheme: key, token: '${file:/run/secrets/a b}' } }"),
+    one(
+      '{ connector: lake, config: { database: x }, policy: { rate: { perSecond: 0.5, burst: 2 }, backoff: 1s, breakAt: 2 } }',
+    ),
+    "version: 1\ncredentials: { a: { scheme: key, token: '${env:A}', hosts: [x.example.com, 'http://127.0.0.1:1'] } }",
   ]
   for (const text of texts) {
     expect(parse(text).problems).toEqual([])
@@ -50,6 +56,11 @@ test('an editor refuses the common mistakes by the schema alone', () => {
     'version: 1\npipelines: { p: { source: a, sink: b, streams: { runs: { lagg: 5m } } } }',
     'version: 1\npipelines: { p: { source: a, sink: b, reconcile: nver } }',
     'version: 1\nserver: { port: 80000 }',
+    one('{ connector: lake, config: { database: x }, policy: { backoff: 1 } }'),
+    one('{ connector: lake, config: { database: x }, policy: { burst: 1 } }'),
+    one('{ connector: lake, config: { database: x }, policy: { attempts: 0 } }'),
+    "version: 1\ncredentials: { a: { scheme: key, token: '${env:A}', hosts: x } }",
+    one("{ connector: monitor, credentials: { scheme: key, token: '${secret:A}' } }"),
   ]
   for (const text of texts) {
     expect(parse(text).problems).not.toEqual([])
