@@ -67,9 +67,9 @@ const uploadOf = (body: ReadableStream<Uint8Array>, hop: Hop, timer: NodeJS.Time
   Readable.from(counted(body, hop, timer)).on('error', () => {})
 
 /** The words of an error's body, as far as it came. */
-const errorText = async (answer: Collected, hop: Hop, redact: Redact): Promise<string> => {
+const errorText = async (answer: Collected, hop: Hop, redact: Redact, stop: Stop): Promise<string> => {
   try {
-    const { bytes } = await inflated(answer, errorTextBytes)
+    const { bytes } = await inflated(answer, errorTextBytes, stop)
     hop.replyBytes = bytes.length
     return redact(bytes.toString('utf8'))
   } catch {
@@ -167,7 +167,7 @@ export const attemptOnce = async <T>(
       }
       if (status >= 400 && 'bytes' in answer) {
         const about = hiding()
-        const body = await errorText(answer, hop, about.redact)
+        const body = await errorText(answer, hop, about.redact, stop)
         const retryAfterMs = readRetryAfter(header(headers, 'retry-after'), wire.clock)
         return fail(statusFailure(about, status, body, retryAfterMs, timeoutMs, explain(call, answer, body)))
       }

@@ -20,7 +20,9 @@ import type { Call, Wire } from './wire.ts'
 
 const plainHeaders = { 'user-agent': 'ecokit' }
 const readHeaders = { ...plainHeaders, accept: 'application/json' }
-const writeHeaders = { ...readHeaders, 'content-type': 'application/json' }
+/** A page of JSON shrinks to a sixth for a fifth of what it costs to parse; to this machine there is nothing to save. */
+const compressed = { 'accept-encoding': 'zstd, br, gzip' }
+const isHere = (hostname: string): boolean => /^(?:localhost|127\.[\d.]+|\[::1\])$/.test(hostname)
 
 /** `read` always; others by what is said, and where nothing is said by the method (RFC 9110, 9.2.2). */
 const repeatable = ({ effect, idempotent }: Request, method: string): Call['repeat'] => {
@@ -79,6 +81,8 @@ export const openBase = (
     })
   if (!isDeclared(wire, url)) throw hostNotAllowed(wire, url)
   const base: Base = { origin: url.origin, path: url.pathname, prefix: url.pathname.replace(/\/+$/, '') }
+  const jsonHeaders = isHere(url.hostname) ? readHeaders : { ...readHeaders, ...compressed }
+  const writeHeaders = { ...jsonHeaders, 'content-type': 'application/json' }
   const { timeoutMs = 30_000, maxReplyBytes = 64 * 1024 * 1024, explain } = settings
 
   const prepare = (request: Request, headers: Readonly<Record<string, string>>, stream: boolean): Call => {
@@ -100,7 +104,7 @@ export const openBase = (
   }
   const prepareJson = (request: JsonRequest): Call =>
     request.body === undefined
-      ? prepare({ ...request, body: undefined }, readHeaders, false)
+      ? prepare({ ...request, body: undefined }, jsonHeaders, false)
       : prepare({ ...request, body: encoded(partner, request.body) }, writeHeaders, false)
   const stream = (call: Call, options: CallOptions | undefined): Promise<Reply> =>
     perform(wire, call, options, (answer, hop, stop) => streamed(wire, call, answer, hop, stop))
@@ -109,7 +113,7 @@ export const openBase = (
     request: async (request, options) => stream(prepare(request, plainHeaders, true), options),
     json: async (request, schema, options) => {
       const call = prepareJson(request)
-      return perform(wire, call, options, (answer, hop) => checkedJson(schema, call, answer, hop))
+      return perform(wire, call, options, (answer, hop, stop) => checkedJson(schema, call, answer, hop, stop))
     },
     pages: (request, schema, paging, options) => readPages(wire, prepareJson, request, schema, paging, options),
     foreign: async (address, options) => {

@@ -73,8 +73,8 @@ export async function* readPages<T>(
   let offset = paging.kind === 'offset' ? startOf(request, paging) : 0
   for (;;) {
     const sent = call
-    const read = await perform<Page<T>>(wire, call, options, async (answer, hop) => ({
-      page: await checkedJson(schema, sent, answer, hop),
+    const read = await perform<Page<T>>(wire, call, options, async (answer, hop, stop) => ({
+      page: await checkedJson(schema, sent, answer, hop, stop),
       link: header(answer.headers, 'link'),
       hop,
     }))

@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks'
 import type { z } from 'zod'
 import { firstIssue, type IntegrationError, type Reply } from '@ecokit/contracts'
 import { failureOf, report } from './attempt.ts'
-import { decoded, header, inflated, toHeaders, utf8 } from './body.ts'
+import { decoded, grown, header, inflated, toHeaders, utf8 } from './body.ts'
 import type { Answer, Collected } from './exchange.ts'
 import { requestError, type About } from './failure.ts'
 import { readJson } from './json.ts'
@@ -13,7 +13,7 @@ import type { Call, Hop, Wire } from './wire.ts'
 export const streamed = async (wire: Wire, call: Call, answer: Answer, hop: Hop, stop: Stop): Promise<Reply> => {
   if (!('stream' in answer)) throw new Error('a body that was not streamed')
   const bodiless = call.method === 'HEAD' || answer.status === 204 || answer.status === 304
-  const source = (bodiless ? answer.stream : await decoded(answer)).on('error', () => {})
+  const source = (bodiless ? answer.stream : await decoded(answer, call.limit)).on('error', () => {})
   const chunks = source[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
   // The observer of a call finds itself in that call, wherever its body is read.
   const tell = AsyncResource.bind(report)
@@ -44,9 +44,12 @@ export const streamed = async (wire: Wire, call: Call, answer: Answer, hop: Hop,
               controller.enqueue(chunk.value)
             }
           } catch (error) {
-            const failure = failureOf(error, stop, hop.about, call.timeoutMs)
-            finish(failure.error)
-            controller.error(failure.error)
+            const failure =
+              (error as { code?: unknown }).code === grown
+                ? tooLarge(hop.about, call.limit)
+                : failureOf(error, stop, hop.about, call.timeoutMs).error
+            finish(failure)
+            controller.error(failure)
           }
         },
         cancel: () => {
@@ -60,25 +63,33 @@ export const streamed = async (wire: Wire, call: Call, answer: Answer, hop: Hop,
 }
 
 /** The reply's JSON in the schema's form; what the partner sent is never part of a message. */
-export const checkedJson = <T>(schema: z.ZodType<T>, call: Call, answer: Answer, hop: Hop): T | Promise<T> => {
+export const checkedJson = <T>(
+  schema: z.ZodType<T>,
+  call: Call,
+  answer: Answer,
+  hop: Hop,
+  stop: Stop,
+): T | Promise<T> => {
   if (!('bytes' in answer)) throw new Error('a body that was not collected')
   return answer.headers['content-encoding'] === undefined || !answer.whole
     ? checkBody(schema, call, answer, hop)
-    : inflated(answer, call.limit).then((plain) => checkBody(schema, call, plain, hop))
+    : inflated(answer, call.limit, stop).then((plain) => checkBody(schema, call, plain, hop))
 }
+
+const tooLarge = (about: About, limit: number): IntegrationError =>
+  requestError(
+    about,
+    'too_large',
+    `was answered with more than ${limit} bytes`,
+    'Ask for less at once (smaller pages, fewer columns), or raise maxReplyBytes',
+    { limit },
+  )
 
 const checkBody = <T>(schema: z.ZodType<T>, call: Call, answer: Collected, hop: Hop): T => {
   const { about } = hop
   const { status } = answer
   hop.replyBytes = answer.bytes.length
-  if (!answer.whole)
-    throw requestError(
-      about,
-      'too_large',
-      `was answered with more than ${call.limit} bytes`,
-      'Ask for less at once (smaller pages, fewer columns), or raise maxReplyBytes',
-      { limit: call.limit },
-    )
+  if (!answer.whole) throw tooLarge(about, call.limit)
   const checked = schema.safeParse(parse(about, answer))
   if (checked.success) return checked.data
   const { field, message } = firstIssue(checked.error)

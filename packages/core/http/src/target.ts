@@ -5,7 +5,7 @@ import type { Call, Hop, Target, Wire } from './wire.ts'
 
 const mostRedirects = 5
 /** What goes along to another origin: nothing that could be a credential. */
-const harmless = new Set(['accept', 'accept-language', 'range', 'user-agent'])
+const harmless = new Set(['accept', 'accept-encoding', 'accept-language', 'range', 'user-agent'])
 
 /** Whether the manifest declares this origin. */
 export const isDeclared = (wire: Wire, url: URL): boolean =>
