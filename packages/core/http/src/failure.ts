@@ -192,8 +192,12 @@ const broken = new Set([
   'ECONNABORTED',
   'ETIMEDOUT',
   'UND_ERR_SOCKET',
+  // Of HTTP/2: GOAWAY, or a stream that the server gave up.
+  'UND_ERR_INFO',
   'ERR_STREAM_PREMATURE_CLOSE',
 ])
+/** What undici says of a proxy that does not let us through; its words hold a status and nothing else. */
+const proxyStatus = /^Proxy (?:response|Authentication Required) \((\d{3})\)/
 const slow = new Set(['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'])
 const untrusted =
   /^(?:CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_|ERR_SSL_|ERR_OSSL|EPROTO|HOSTNAME_MISMATCH|INVALID_CA)/
@@ -226,7 +230,19 @@ export const transportFailure = (about: About, error: unknown, timeoutMs: number
       `Is ${origin} spelt right, and is the network up?`,
       { cause },
     )
-  if (broken.has(cause))
+  const status = proxyStatus.exec(error instanceof Error ? error.message : '')?.[1]
+  if (status !== undefined || cause.startsWith('UND_ERR_PRX_')) {
+    const passes = !(status?.startsWith('4') ?? cause === 'UND_ERR_PRX_TLS')
+    return fail(
+      passes ? 'safe' : 'never',
+      'unavailable',
+      `could not pass the proxy (${status ?? cause})`,
+      `Check the proxy and its credentials, and whether it may reach ${origin}`,
+      { cause: status === undefined ? cause : `proxy ${status}` },
+      passes,
+    )
+  }
+  if (broken.has(cause) || cause.startsWith('ERR_HTTP2_'))
     return fail(
       'safe',
       'unavailable',
