@@ -54,3 +54,20 @@ export interface Policy {
 }
 /** `open` refuses calls with `circuit_open`; `half_open` lets probes through. */
 export type CircuitState = 'closed' | 'open' | 'half_open'
+
+/**
+ * One step of a token bucket as a "theoretical arrival time" (GCRA): the time at which the bucket would be full again. Every form of `Shared` counts with it.
+ * Gives the new time and the wait, or undefined where the wait is longer than allowed.
+ */
+export const reserveTurns = (
+  fullAt: number,
+  now: number,
+  { perSecond, burst }: Rate,
+  count: number,
+  maxWaitMs: number,
+): { readonly fullAt: number; readonly waitMs: number } | undefined => {
+  const each = 1000 / perSecond
+  const next = Math.max(fullAt, now) + each * count
+  const waitMs = Math.max(0, Math.ceil(next - now - each * Math.max(1, burst)))
+  return waitMs > maxWaitMs ? undefined : { fullAt: next, waitMs }
+}

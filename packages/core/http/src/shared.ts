@@ -1,4 +1,6 @@
-import type { Rate, Shared } from '@ecokit/contracts'
+import { reserveTurns, type Shared } from '@ecokit/contracts'
+
+export { reserveTurns }
 
 interface Kept {
   readonly value: string
@@ -6,37 +8,25 @@ interface Kept {
   readonly expiresAt: number
 }
 
-/**
- * One step of a token bucket as a "theoretical arrival time" (GCRA): the time at which the bucket would be full again.
- * Gives the new time and the wait, or undefined where the wait is longer than allowed.
- */
-export const reserveTurns = (
-  fullAt: number,
-  now: number,
-  { perSecond, burst }: Rate,
-  count: number,
-  maxWaitMs: number,
-): { readonly fullAt: number; readonly waitMs: number } | undefined => {
-  const each = 1000 / perSecond
-  const next = Math.max(fullAt, now) + each * count
-  const waitMs = Math.max(0, Math.ceil(next - now - each * Math.max(1, burst)))
-  return waitMs > maxWaitMs ? undefined : { fullAt: next, waitMs }
-}
-
 /** `Shared` for one process: nothing outlives it. */
 export const memoryShared = (now: () => number = Date.now): Shared => {
   const values = new Map<string, Kept>()
-  const leases = new Map<string, { readonly holder: string; readonly expiresAt: number }>()
-  const buckets = new Map<string, { fullAt: number; heldUntil: number }>()
+  const leases = new Map<string, { readonly holder: string; readonly expiresAt: number; readonly takenAt: number }>()
+  const buckets = new Map<string, { fullAt: number; heldUntil: number; seenAt: number }>()
   const read = (key: string): Kept | undefined => {
     const kept = values.get(key)
     if (kept === undefined || kept.expiresAt > now()) return kept
     values.delete(key)
     return undefined
   }
-  const bucketOf = (key: string) => {
-    const bucket = buckets.get(key) ?? { fullAt: 0, heldUntil: 0 }
+  /** Where the clock was put back, the bucket is put back as far: what was still to wait is still to wait, and not longer. */
+  const bucketOf = (key: string, at: number) => {
+    const bucket = buckets.get(key) ?? { fullAt: 0, heldUntil: 0, seenAt: at }
     buckets.set(key, bucket)
+    const back = Math.max(0, bucket.seenAt - at)
+    bucket.fullAt -= back
+    bucket.heldUntil -= back
+    bucket.seenAt = at
     return bucket
   }
   return {
@@ -52,9 +42,12 @@ export const memoryShared = (now: () => number = Date.now): Shared => {
       return Promise.resolve()
     },
     lease: (key, holder, ttlMs) => {
-      const taken = leases.get(key)
-      const free = taken === undefined || taken.holder === holder || taken.expiresAt <= now()
-      if (free) leases.set(key, { holder, expiresAt: now() + ttlMs })
+      const at = now()
+      const found = leases.get(key)
+      const back = Math.max(0, (found?.takenAt ?? at) - at)
+      const taken = found && { ...found, expiresAt: found.expiresAt - back, takenAt: found.takenAt - back }
+      const free = taken === undefined || taken.holder === holder || taken.expiresAt <= at
+      leases.set(key, free ? { holder, expiresAt: at + ttlMs, takenAt: at } : taken)
       return Promise.resolve(free)
     },
     release: (key, holder) => {
@@ -62,8 +55,8 @@ export const memoryShared = (now: () => number = Date.now): Shared => {
       return Promise.resolve()
     },
     reserve: (key, rate, count, maxWaitMs) => {
-      const bucket = bucketOf(key)
       const at = now()
+      const bucket = bucketOf(key, at)
       const start = Math.max(at, bucket.heldUntil)
       const booked = reserveTurns(bucket.fullAt, start, rate, count, maxWaitMs - (start - at))
       if (booked === undefined) return Promise.resolve(undefined)
@@ -71,7 +64,7 @@ export const memoryShared = (now: () => number = Date.now): Shared => {
       return Promise.resolve(booked.waitMs + (start - at))
     },
     hold: (key, until) => {
-      const bucket = bucketOf(key)
+      const bucket = bucketOf(key, now())
       bucket.heldUntil = Math.max(bucket.heldUntil, until)
       return Promise.resolve()
     },

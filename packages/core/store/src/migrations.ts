@@ -1,139 +1,16 @@
-import type { CreateTableBuilder, Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
-import type { Database } from './schema.ts'
-
-/** What differs between engines when tables are made. */
-export interface TableDialect {
-  /** Adds `id`: an integer primary key that counts up by itself. */
-  readonly identity: <Table extends string>(table: CreateTableBuilder<Table>) => CreateTableBuilder<Table, 'id'>
-}
-
-const first =
-  ({ identity }: TableDialect) =>
-  async (db: Kysely<Database>): Promise<void> => {
-    const { schema } = db
-    await schema
-      .createTable('partners')
-      .addColumn('name', 'text', (column) => column.primaryKey())
-      .addColumn('connector', 'text', (column) => column.notNull())
-      .addColumn('config', 'text', (column) => column.notNull())
-      .addColumn('credentials', 'text')
-      .addColumn('tier', 'text', (column) => column.notNull())
-      .addColumn('owner', 'text')
-      .addColumn('tags', 'text', (column) => column.notNull())
-      .addColumn('contract_start', 'text')
-      .addColumn('contract_end', 'text')
-      .addColumn('check_every_ms', 'bigint', (column) => column.notNull())
-      .addColumn('check_timeout_ms', 'bigint', (column) => column.notNull())
-      .addColumn('origin', 'text', (column) => column.notNull())
-      .addColumn('created_at', 'bigint', (column) => column.notNull())
-      .addColumn('updated_at', 'bigint', (column) => column.notNull())
-      .execute()
-    await identity(schema.createTable('health_checks'))
-      .addColumn('partner', 'text', (column) => column.notNull())
-      .addColumn('status', 'text', (column) => column.notNull())
-      .addColumn('code', 'text')
-      .addColumn('message', 'text')
-      .addColumn('latency_ms', 'double precision')
-      .addColumn('checked_at', 'bigint', (column) => column.notNull())
-      .addColumn('details', 'text', (column) => column.notNull())
-      .execute()
-    await schema.createIndex('health_checks_partner').on('health_checks').columns(['partner', 'checked_at']).execute()
-    await schema
-      .createTable('health_states')
-      .addColumn('partner', 'text', (column) => column.primaryKey())
-      .addColumn('status', 'text', (column) => column.notNull())
-      .addColumn('since', 'bigint', (column) => column.notNull())
-      .addColumn('streak', 'bigint', (column) => column.notNull())
-      .addColumn('code', 'text')
-      .addColumn('message', 'text')
-      .addColumn('latency_ms', 'double precision')
-      .addColumn('checked_at', 'bigint', (column) => column.notNull())
-      .addColumn('details', 'text', (column) => column.notNull())
-      .execute()
-    await schema
-      .createTable('runs')
-      .addColumn('id', 'text', (column) => column.primaryKey())
-      .addColumn('pipeline', 'text', (column) => column.notNull())
-      .addColumn('source', 'text', (column) => column.notNull())
-      .addColumn('sink', 'text', (column) => column.notNull())
-      .addColumn('trigger', 'text', (column) => column.notNull())
-      .addColumn('full', 'integer', (column) => column.notNull())
-      .addColumn('status', 'text', (column) => column.notNull())
-      .addColumn('started_at', 'bigint', (column) => column.notNull())
-      .addColumn('ended_at', 'bigint')
-      .addColumn('heartbeat_at', 'bigint', (column) => column.notNull())
-      .addColumn('updated_at', 'bigint', (column) => column.notNull())
-      .addColumn('cancel_requested_at', 'bigint')
-      .addColumn('holder', 'text', (column) => column.notNull())
-      .addColumn('warnings', 'text', (column) => column.notNull().defaultTo('[]'))
-      .addColumn('error_code', 'text')
-      .addColumn('error_message', 'text')
-      .execute()
-    await schema.createIndex('runs_pipeline').on('runs').columns(['pipeline', 'started_at']).execute()
-    await schema.createIndex('runs_status').on('runs').columns(['status', 'pipeline']).execute()
-    await schema.createIndex('runs_updated').on('runs').column('updated_at').execute()
-    await schema
-      .createTable('run_streams')
-      .addColumn('run_id', 'text', (column) => column.notNull().references('runs.id').onDelete('cascade'))
-      .addColumn('stream', 'text', (column) => column.notNull())
-      .addColumn('table_name', 'text', (column) => column.notNull())
-      .addColumn('position', 'integer', (column) => column.notNull())
-      .addColumn('status', 'text', (column) => column.notNull())
-      .addColumn('mode', 'text', (column) => column.notNull())
-      .addColumn('disposition', 'text', (column) => column.notNull())
-      .addColumn('read', 'bigint', (column) => column.notNull().defaultTo(0))
-      .addColumn('written', 'bigint', (column) => column.notNull().defaultTo(0))
-      .addColumn('quarantined', 'bigint', (column) => column.notNull().defaultTo(0))
-      .addColumn('deduplicated', 'bigint', (column) => column.notNull().defaultTo(0))
-      .addColumn('deleted', 'bigint', (column) => column.notNull().defaultTo(0))
-      .addColumn('requests', 'bigint', (column) => column.notNull().defaultTo(0))
-      .addColumn('bytes', 'bigint', (column) => column.notNull().defaultTo(0))
-      .addColumn('started_at', 'bigint')
-      .addColumn('ended_at', 'bigint')
-      .addColumn('updated_at', 'bigint', (column) => column.notNull())
-      .addColumn('error_code', 'text')
-      .addColumn('error_message', 'text')
-      .addPrimaryKeyConstraint('run_streams_key', ['run_id', 'stream'])
-      .execute()
-    await schema.createIndex('run_streams_updated').on('run_streams').column('updated_at').execute()
-    await schema
-      .createTable('flow_state')
-      .addColumn('key', 'text', (column) => column.primaryKey())
-      .addColumn('checkpoint', 'text')
-      .addColumn('complete', 'integer', (column) => column.notNull())
-      .addColumn('reconciled_at', 'bigint')
-      .addColumn('counts', 'text', (column) => column.notNull())
-      .addColumn('updated_at', 'bigint', (column) => column.notNull())
-      .execute()
-    await identity(schema.createTable('quarantine'))
-      .addColumn('run_id', 'text', (column) => column.notNull().references('runs.id').onDelete('cascade'))
-      .addColumn('pipeline', 'text', (column) => column.notNull())
-      .addColumn('stream', 'text', (column) => column.notNull())
-      .addColumn('field', 'text', (column) => column.notNull())
-      .addColumn('reason', 'text', (column) => column.notNull())
-      .addColumn('record', 'text', (column) => column.notNull())
-      .addColumn('at', 'bigint', (column) => column.notNull())
-      .execute()
-    await schema.createIndex('quarantine_run').on('quarantine').columns(['run_id', 'stream']).execute()
-    await schema.createIndex('quarantine_stream').on('quarantine').columns(['pipeline', 'stream']).execute()
-    await identity(schema.createTable('lineage_events'))
-      .addColumn('run_id', 'text', (column) => column.notNull().references('runs.id').onDelete('cascade'))
-      .addColumn('pipeline', 'text', (column) => column.notNull())
-      .addColumn('type', 'text', (column) => column.notNull())
-      .addColumn('at', 'bigint', (column) => column.notNull())
-      .addColumn('body', 'text', (column) => column.notNull())
-      .execute()
-    await schema.createIndex('lineage_events_run').on('lineage_events').column('run_id').execute()
-    await schema
-      .createTable('leases')
-      .addColumn('name', 'text', (column) => column.primaryKey())
-      .addColumn('holder', 'text', (column) => column.notNull())
-      .addColumn('expires_at', 'bigint', (column) => column.notNull())
-      .execute()
-  }
+import type { TableDialect } from './engine.ts'
+import { first } from './migrations/001-first.ts'
+import { shared } from './migrations/002-shared.ts'
+import { audit } from './migrations/003-audit.ts'
+import { vault } from './migrations/004-vault.ts'
+import { partnerPolicy } from './migrations/005-partner-policy.ts'
 
 /** Every migration by its name, in order; a name is never changed or removed once it was released. */
 export const migrations = (dialect: TableDialect): Readonly<Record<string, Migration>> => ({
   '001-first': { up: first(dialect) },
+  '002-shared': { up: shared },
+  '003-audit': { up: audit(dialect) },
+  '004-vault': { up: vault(dialect) },
+  '005-partner-policy': { up: partnerPolicy },
 })

@@ -1,4 +1,4 @@
-import type { Generated, Insertable, Selectable } from 'kysely'
+import type { Generated, GeneratedAlways, Insertable, Selectable } from 'kysely'
 
 /** JSON kept as text, so that one schema serves every engine. */
 type Json = string
@@ -19,6 +19,8 @@ interface Partners {
   contract_end: string | null
   check_every_ms: number
   check_timeout_ms: number
+  /** How calls are paced and protected, as the contract's `Policy`; null where nothing is said. */
+  policy: Json | null
   /** Who wrote it: `ecosystem.yaml` or the API. */
   origin: 'file' | 'api'
   created_at: Time
@@ -140,6 +142,85 @@ interface Leases {
   name: string
   holder: string
   expires_at: Time
+  /** The time by the clock of whoever took or renewed it; later than now: the clock was put back. */
+  taken_at: Generated<Time>
+}
+
+/** Small values that several processes share; see `Shared` of @ecokit/contracts. */
+interface SharedValues {
+  key: string
+  value: string
+  /** Counts the writes since the value was last absent, from 1. */
+  version: number
+  /** Null: never. */
+  expires_at: Time | null
+}
+
+/** Rate budgets: when a bucket is full again, before when nothing may go, and when it was last looked at. */
+interface SharedBuckets {
+  key: string
+  full_at: Time
+  held_until: Time
+  seen_at: Time
+}
+
+/** The audit log, append-only; see @ecokit/audit. */
+interface AuditEntries {
+  /** Counts up from 1 without gaps. */
+  position: number
+  /** Everything that the entry says and the hash of the one before it: exactly the text whose hash is `hash`. */
+  entry: Json
+  /** SHA-256 of `entry`, hexadecimal. */
+  hash: string
+  at: GeneratedAlways<Time>
+  tenant: GeneratedAlways<string>
+  actor: GeneratedAlways<string>
+  action: GeneratedAlways<string>
+  target: GeneratedAlways<string>
+  outcome: GeneratedAlways<string>
+}
+
+/** A signed statement of how far the audit log went and what its last hash was. */
+interface AuditHead {
+  head: Json
+  /** The first eight digits of the hash of every entry since the head before. */
+  marks: string
+  signature: string
+}
+
+/** Data keys of the vault, each wrapped by a key-encryption key that is kept elsewhere. */
+interface VaultKeys {
+  /** 16 random bytes, hexadecimal. */
+  id: string
+  tenant: string
+  /** The key-encryption key that wraps it. */
+  kek_id: string
+  /** Null once it was destroyed. */
+  wrapped: Uint8Array | null
+  /** One of each tenant is `active`: it seals. The others only open. */
+  state: 'active' | 'retired' | 'destroyed'
+  /** How often it has sealed. */
+  uses: number
+  created_at: Time
+  updated_at: Time
+}
+
+/** Sealed values: one row for each version of a secret, one for each token. All columns but `key_id` are bound to the envelope, which says the key itself. */
+interface VaultRecords {
+  tenant: string
+  kind: 'secret' | 'token'
+  /** `*`: any. */
+  partner: string
+  name: string
+  version: number
+  /** 1 for the version that is read by default, at most one of each name. */
+  active: number
+  /** The data key that opens it; empty where there is no envelope. */
+  key_id: string
+  /** Null: it was removed, and its version number is not given again. */
+  envelope: Uint8Array | null
+  created_at: Time
+  expires_at: Time | null
 }
 
 /** Every table of the store. Times are epoch milliseconds, JSON is text, booleans are 0 and 1. */
@@ -153,6 +234,15 @@ export interface Database {
   quarantine: Quarantine
   lineage_events: LineageEvents
   leases: Leases
+  shared_values: SharedValues
+  shared_buckets: SharedBuckets
+  audit_entries: AuditEntries
+  /** One in every so many entries, append-only. */
+  audit_heads: AuditHead & { position: number }
+  /** The head of the last transaction; one row, with the id 1. */
+  audit_newest: AuditHead & { id: number }
+  vault_keys: VaultKeys
+  vault_records: VaultRecords
 }
 
 /** A row as it is read. */

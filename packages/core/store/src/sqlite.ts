@@ -7,6 +7,7 @@ import {
   type DatabaseConnection,
   type Dialect,
   type Driver,
+  sql,
   SqliteAdapter,
   SqliteIntrospector,
   SqliteQueryCompiler,
@@ -199,6 +200,14 @@ export const sqlite = (file: string): Engine => {
   }
   return {
     dialect,
+    path,
     identity: (table) => table.addColumn('id', 'integer', (column) => column.primaryKey().autoIncrement()),
+    binary: 'blob',
+    jsonField: (column, name) => sql`json_extract(${sql.ref(column)}, ${sql.lit(`$.${name}`)})`,
+    refuseChanges: (table) =>
+      ['UPDATE', 'DELETE'].map(
+        (verb) =>
+          `CREATE TRIGGER ${table}_no_${verb.toLowerCase()} BEFORE ${verb} ON ${table} BEGIN SELECT RAISE(ABORT, '${table} is append-only'); END`,
+      ),
   }
 }

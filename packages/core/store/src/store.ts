@@ -1,7 +1,8 @@
 import { integrationError, isIntegrationError, toIntegrationError } from '@ecokit/contracts'
-import { Kysely } from 'kysely'
+import { Kysely, type Transaction } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import type { Engine } from './engine.ts'
+import { locked } from './lock.ts'
 import { migrations } from './migrations.ts'
 import type { Database } from './schema.ts'
 import { sqlite } from './sqlite.ts'
@@ -9,6 +10,10 @@ import { sqlite } from './sqlite.ts'
 /** One open database: the tables through Kysely, and leases over processes. */
 export interface Store extends AsyncDisposable {
   readonly db: Kysely<Database>
+  /** The whole path of the file; `:memory:` where there is none. */
+  readonly path: string
+  /** The store's clock: epoch milliseconds. */
+  readonly now: () => number
   /** True when `holder` has the lease now: nobody had it, it had run out, or the holder had it already. */
   lease(name: string, holder: string, ttlMs: number): Promise<boolean>
   /** Extends a lease that the holder still has; false when it was lost to another. */
@@ -39,38 +44,54 @@ const migrate = async (db: Kysely<Database>, engine: Engine, path: string): Prom
   throw isIntegrationError(error) ? error : toIntegrationError(error)
 }
 
+/** A clock that was put back would make a dead holder's lease last as much longer: the lease is put back with it. */
+const putBack = async (db: Transaction<Database>, name: string, at: number): Promise<void> => {
+  await db
+    .updateTable('leases')
+    .set((lease) => ({ expires_at: lease('expires_at', '-', lease('taken_at', '-', at)), taken_at: at }))
+    .where('name', '=', name)
+    .where('taken_at', '>', at)
+    .execute()
+}
+
 const leases = (
   db: Kysely<Database>,
   now: () => number,
 ): Pick<Store, 'lease' | 'renew' | 'release' | 'leaseHolder'> => ({
-  lease: async (name, holder, ttlMs) => {
-    const at = now()
-    const row = { holder, expires_at: at + ttlMs }
-    const taken = await db
-      .insertInto('leases')
-      .values({ name, ...row })
-      .onConflict((conflict) =>
-        conflict
-          .column('name')
-          .doUpdateSet(row)
-          .where((where) => where.or([where('leases.expires_at', '<=', at), where('leases.holder', '=', holder)])),
-      )
-      .returning('name')
-      .execute()
-    return taken.length > 0
-  },
-  renew: async (name, holder, ttlMs) => {
-    const renewed = await db
-      .updateTable('leases')
-      .set({ expires_at: now() + ttlMs })
-      .where('name', '=', name)
-      .where('holder', '=', holder)
-      .returning('name')
-      .execute()
-    return renewed.length > 0
-  },
+  lease: (name, holder, ttlMs) =>
+    locked(db, async (transaction) => {
+      const at = now()
+      await putBack(transaction, name, at)
+      const row = { holder, expires_at: at + ttlMs, taken_at: at }
+      const taken = await transaction
+        .insertInto('leases')
+        .values({ name, ...row })
+        .onConflict((conflict) =>
+          conflict
+            .column('name')
+            .doUpdateSet(row)
+            .where((where) => where.or([where('leases.expires_at', '<=', at), where('leases.holder', '=', holder)])),
+        )
+        .returning('name')
+        .execute()
+      return taken.length > 0
+    }),
+  renew: (name, holder, ttlMs) =>
+    locked(db, async (transaction) => {
+      const at = now()
+      const renewed = await transaction
+        .updateTable('leases')
+        .set({ expires_at: at + ttlMs, taken_at: at })
+        .where('name', '=', name)
+        .where('holder', '=', holder)
+        .returning('name')
+        .execute()
+      return renewed.length > 0
+    }),
   release: async (name, holder) => {
-    await db.deleteFrom('leases').where('name', '=', name).where('holder', '=', holder).execute()
+    await locked(db, (transaction) =>
+      transaction.deleteFrom('leases').where('name', '=', name).where('holder', '=', holder).execute(),
+    )
   },
   leaseHolder: async (name) => {
     const row = await db
@@ -94,5 +115,5 @@ export const openStore = async (path: string, { now = Date.now }: StoreOptions =
     await close().catch(() => undefined)
     throw error
   }
-  return { db, ...leases(db, now), close, [Symbol.asyncDispose]: close }
+  return { db, path: engine.path, now, ...leases(db, now), close, [Symbol.asyncDispose]: close }
 }
