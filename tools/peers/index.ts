@@ -1,3 +1,6 @@
-export { python, runPython, type PythonOptions, type RunPythonOptions } from './python.ts'
+export { motoPython, python, runPython, type PythonOptions, type RunPythonOptions } from './python.ts'
 export { startMlflow, type Mlflow, type MlflowOptions } from './mlflow.ts'
 export { changeScript, trainScript, truthScript } from './scripts.ts'
+export { azurite, startAzurite, type Azurite, type AzuriteOptions } from './azurite.ts'
+export { startMoto, type Moto, type MotoOptions } from './moto.ts'
+export { startToxiproxy, toxiproxy, type ToxicProxy, type Toxic, type Toxiproxy } from './toxiproxy.ts'

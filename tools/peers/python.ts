@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdir, open, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { integrationError } from '@ecokit/contracts'
-import { environmentFolder, requirementsFile } from './scripts.ts'
+import { withLock } from './lock.ts'
+import { environmentFolder, motoFolder, motoRequirementsFile, requirementsFile } from './scripts.ts'
 
 export interface PythonOptions {
   /** One sentence whenever something that takes long begins or goes on. */
@@ -13,10 +13,32 @@ export interface PythonOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** A virtual environment in the cache; each peer has its own, so that a change of one leaves the others alone. */
+export interface Environment {
+  /** For people: what is in it. */
+  readonly title: string
+  /** A few words on how long it takes. */
+  readonly takes: string
+  readonly folder: string
+  readonly requirements: string
+}
+const mlflowEnvironment: Environment = {
+  title: 'MLflow and scikit-learn',
+  takes: 'a minute or two',
+  folder: environmentFolder,
+  requirements: requirementsFile,
+}
+const motoEnvironment: Environment = {
+  title: 'moto',
+  takes: 'under a minute',
+  folder: motoFolder,
+  requirements: motoRequirementsFile,
+}
+
 const windows = process.platform === 'win32'
-const executable = path.join(environmentFolder, ...(windows ? ['Scripts', 'python.exe'] : ['bin', 'python']))
-const stampFile = path.join(environmentFolder, '.stamp')
-const lockFile = `${environmentFolder}.lock`
+const executableOf = ({ folder }: Environment): string =>
+  path.join(folder, ...(windows ? ['Scripts', 'python.exe'] : ['bin', 'python']))
+const stampOf = ({ folder }: Environment): string => path.join(folder, '.stamp')
 
 /** Quiet, and free of what the user has set for an MLflow of their own. */
 export const quietEnvironment = (): NodeJS.ProcessEnv => ({
@@ -85,37 +107,11 @@ const findPython = async (): Promise<readonly string[]> => {
   })
 }
 
-const alive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
-/** True when the lock was taken; a lock whose process is gone is removed for the next try. */
-const takeLock = async (): Promise<boolean> => {
-  try {
-    const file = await open(lockFile, 'wx')
-    await file.writeFile(String(process.pid))
-    await file.close()
-    return true
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-  }
-  const holder = Number(await readFile(lockFile, 'utf8').catch(() => '0'))
-  // An empty file is a lock that is being written just now.
-  const age = Date.now() - (await stat(lockFile).catch(() => ({ mtimeMs: Date.now() }))).mtimeMs
-  if (holder > 0 ? !alive(holder) : age > 5000) await rm(lockFile, { force: true })
-  return false
-}
-
-const build = async (stamp: string, options: PythonOptions): Promise<void> => {
+const build = async (environment: Environment, stamp: string, options: PythonOptions): Promise<void> => {
   const [command = '', ...before] = await findPython()
   const say = options.progress ?? (() => {})
-  say('Making a Python environment for MLflow and scikit-learn (once; a minute or two)')
-  await rm(environmentFolder, { recursive: true, force: true })
+  say(`Making a Python environment for ${environment.title} (once; ${environment.takes})`)
+  await rm(environment.folder, { recursive: true, force: true })
   const failed = (what: string, finished: Finished, next: string) =>
     integrationError('unavailable', {
       what: `${what}: ${(finished.stderr.trim() || finished.stdout.trim()).split('\n').slice(-3).join(' ')}`,
@@ -123,7 +119,7 @@ const build = async (stamp: string, options: PythonOptions): Promise<void> => {
       details: {},
       retryable: false,
     })
-  const made = await run(command, [...before, '-m', 'venv', environmentFolder], options)
+  const made = await run(command, [...before, '-m', 'venv', environment.folder], options)
   if (made.code !== 0)
     throw failed(
       `${command} cannot make a virtual environment`,
@@ -132,11 +128,11 @@ const build = async (stamp: string, options: PythonOptions): Promise<void> => {
     )
   const fetched = new Set<string>()
   const installed = await run(
-    executable,
+    executableOf(environment),
     ['-m', 'pip', 'install', '--disable-pip-version-check', '--no-input', '--progress-bar', 'off'].concat(
       '--prefer-binary',
       '-r',
-      requirementsFile,
+      environment.requirements,
     ),
     {
       ...options,
@@ -150,36 +146,29 @@ const build = async (stamp: string, options: PythonOptions): Promise<void> => {
   )
   if (installed.code !== 0)
     throw failed(
-      'MLflow cannot be installed',
+      `${environment.title} cannot be installed`,
       installed,
       'See that the Python package index can be reached, then try again',
     )
-  await writeFile(stampFile, stamp)
-  say('The Python environment is ready')
+  await writeFile(stampOf(environment), stamp)
+  say(`The Python environment for ${environment.title} is ready`)
 }
 
-/** The path of a Python that has MLflow and scikit-learn; built on the first call under a lock, reused later. Throws `unavailable` with what is missing. */
-export const python = async (options: PythonOptions = {}): Promise<string> => {
+const prepare = async (environment: Environment, options: PythonOptions): Promise<string> => {
   const stamp = createHash('sha256')
-    .update(await readFile(requirementsFile))
+    .update(await readFile(environment.requirements))
     .digest('hex')
-  const ready = async () => (await readFile(stampFile, 'utf8').catch(() => '')) === stamp
-  if (await ready()) return executable
-  await mkdir(path.dirname(environmentFolder), { recursive: true })
-  let told = false
-  while (!(await takeLock())) {
-    if (!told) options.progress?.('Another process is making the Python environment: waiting for it')
-    told = true
-    await sleep(250, undefined, options.signal === undefined ? {} : { signal: options.signal })
-    if (await ready()) return executable
-  }
-  try {
-    if (!(await ready())) await build(stamp, options)
-  } finally {
-    await rm(lockFile, { force: true })
-  }
-  return executable
+  const ready = async () => (await readFile(stampOf(environment), 'utf8').catch(() => '')) === stamp
+  if (!(await ready()))
+    await withLock(environment.folder, `the Python environment for ${environment.title}`, options, async () => {
+      if (!(await ready())) await build(environment, stamp, options)
+    })
+  return executableOf(environment)
 }
+/** The path of a Python that has MLflow and scikit-learn; built on the first call under a lock, reused later. Throws `unavailable` with what is missing. */
+export const python = (options: PythonOptions = {}): Promise<string> => prepare(mlflowEnvironment, options)
+/** The same with moto. */
+export const motoPython = (options: PythonOptions = {}): Promise<string> => prepare(motoEnvironment, options)
 
 export interface RunPythonOptions extends PythonOptions {
   /** Each line of its standard output as it comes. */

@@ -14,3 +14,10 @@ export const serveScript = script('./serve.py')
 export const requirementsFile = script('./requirements.txt')
 /** The environment itself; git-ignored and reused. */
 export const environmentFolder = script('../../.cache/python')
+
+/** The same for moto. */
+export const motoRequirementsFile = script('./moto.txt')
+export const motoFolder = script('../../.cache/moto')
+/** Runs a Node program until this process is gone. */
+export const serveNodeScript = script('./serve.mjs')
+export const azuriteFolder = script('../../.cache/azurite')

@@ -1,8 +1,16 @@
 import { describe } from 'vitest'
 import { isIntegrationError } from '@ecokit/contracts'
-import { python } from './python.ts'
+import { azurite } from './azurite.ts'
+import { motoPython, python } from './python.ts'
+import { toxiproxy } from './toxiproxy.ts'
 
-const peers = { mlflow: () => python({ progress: (message) => void process.stderr.write(`${message}\n`) }) }
+const progress = (message: string): void => void process.stderr.write(`${message}\n`)
+const peers = {
+  mlflow: () => python({ progress }),
+  moto: () => motoPython({ progress }),
+  azurite: () => azurite({ progress }),
+  toxiproxy: () => toxiproxy({ progress }),
+}
 
 /**
  * Looks whether a peer is there, at the top of a test file. `describe` of what it gives runs the tests, or skips them with the peer's name and what is missing in the title.

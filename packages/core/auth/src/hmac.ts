@@ -95,7 +95,8 @@ export const hmacSigning = (design: HmacDesign) => {
   return {
     kind: 'hmac',
     credentials,
-    open: ({ keyId, key }, { partner, now }) => {
+    open: ({ keyId, key }, context) => {
+      const { partner } = context
       const keyBytes = Buffer.from(key, keyForm)
       const bodyOf = (request: Signable): Uint8Array => {
         if (request.body !== 'stream') return request.body ?? new Uint8Array()
@@ -112,7 +113,7 @@ export const hmacSigning = (design: HmacDesign) => {
           const body = needsBody ? bodyOf(request) : new Uint8Array()
           const values: Partial<Record<Word, string>> = {
             key_id: keyId,
-            timestamp: stamps[design.timestamp ?? 'seconds'](now()),
+            timestamp: stamps[design.timestamp ?? 'seconds'](context.now()),
             ...(used.includes('nonce') && { nonce: randomUUID() }),
             ...(used.includes('body_hash') && { body_hash: digest(bodyHash.algorithm, body, bodyHash.encoding) }),
           }

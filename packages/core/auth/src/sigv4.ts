@@ -113,11 +113,12 @@ export const awsSigV4 = (options: AwsSigV4Options) => {
   return {
     kind: 'aws_sigv4',
     credentials,
-    open: ({ accessKeyId, secretAccessKey, sessionToken }, { partner, config, now }) => {
+    open: ({ accessKeyId, secretAccessKey, sessionToken }, context) => {
+      const { partner, config } = context
       const service = fill(options.service, config, partner)
       const region = fill(options.region, config, partner)
       const plain = plainPaths.has(service)
-      let today = { day: '', key: Buffer.alloc(0) }
+      let today: { readonly day: string; readonly key: Buffer } = { day: '', key: Buffer.alloc(0) }
       const keyOf = (day: string): Buffer => {
         if (today.day !== day) today = { day, key: signingKey(secretAccessKey, day, region, service) }
         return today.key
@@ -134,7 +135,7 @@ export const awsSigV4 = (options: AwsSigV4Options) => {
           // The partner decodes and encodes again to check, so nothing may be sent in another encoding than its own.
           if (plain) url.pathname = mapSegments(url.pathname, (segment) => encode(decode(segment)))
           url.search = canonicalQuery(url.search)
-          const date = amzDate(now())
+          const date = amzDate(context.now())
           const day = date.slice(0, 8)
           const payloadHash = body === 'stream' ? 'UNSIGNED-PAYLOAD' : sha256(body ?? '')
           headers.set('x-amz-date', date)
