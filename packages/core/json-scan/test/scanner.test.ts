@@ -69,22 +69,18 @@ const value = fc.oneof(
   fc.dictionary(text, text, { maxKeys: 3 }),
   fc.array(fc.boolean(), { maxLength: 3 }),
 )
+const mostly = (good: fc.Arbitrary<unknown>) =>
+  fc.oneof({ weight: 40, arbitrary: good }, { weight: 1, arbitrary: value })
 const record = fc.record(
   {
-    id: fc.oneof({ weight: 5, arbitrary: text }, value),
-    n: fc.oneof({ weight: 5, arbitrary: fc.integer() }, value),
-    x: fc.oneof({ weight: 5, arbitrary: fc.option(fc.double({ noNaN: true })) }, value),
-    at: fc.oneof(
-      fc.date({ noInvalidDate: true }).map((date) => date.toISOString()),
-      value,
-    ),
-    price: fc.oneof(
-      fc.integer({ min: -999, max: 999 }).map((cents) => cents / 100),
-      value,
-    ),
-    tags: fc.oneof(fc.dictionary(text, text, { maxKeys: 3 }), value),
-    list: fc.oneof(fc.array(fc.boolean()), value),
-    more: value,
+    id: mostly(fc.string({ unit: 'binary', minLength: 1, maxLength: 20 })),
+    n: mostly(fc.integer()),
+    x: mostly(fc.option(fc.double({ noNaN: true, noDefaultInfinity: true }))),
+    at: mostly(fc.date({ noInvalidDate: true, min: new Date(0) }).map((date) => date.toISOString())),
+    price: mostly(fc.integer({ min: -999, max: 999 }).map((cents) => cents / 100)),
+    tags: mostly(fc.dictionary(text, text, { maxKeys: 3 })),
+    list: mostly(fc.array(fc.boolean())),
+    more: fc.oneof(fc.constant(undefined), value),
   },
   { requiredKeys: ['id', 'n', 'x'] },
 )
