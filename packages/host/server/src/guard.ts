@@ -4,8 +4,8 @@ import { getCookie, setCookie } from 'hono/cookie'
 import type { Context, MiddlewareHandler } from 'hono'
 import { failure } from './reply.ts'
 
-/** The cookie that stands for the token in a browser. */
-export const sessionCookie = 'ecokit_session'
+/** The cookie that stands for the token in a browser. Cookies know no ports, so its name does: two consoles on one machine do not log each other out. */
+export const sessionCookie = (host: string): string => `ecokit_session_${/:(\d+)$/.exec(host)?.[1] ?? '80'}`
 
 const securityHeaders: Readonly<Record<string, string>> = {
   'content-security-policy':
@@ -50,7 +50,7 @@ const proof = (context: Context, token: string): 'token' | 'cookie' | undefined 
   const header = context.req.header('authorization')
   // A wrong header is refused even beside a right cookie: whoever sends one means to be judged by it.
   if (header !== undefined) return same(header, `Bearer ${token}`) ? 'token' : undefined
-  const cookie = getCookie(context, sessionCookie)
+  const cookie = getCookie(context, sessionCookie(context.req.header('host') ?? ''))
   return cookie !== undefined && same(cookie, sessionValue(token)) ? 'cookie' : undefined
 }
 
@@ -101,7 +101,7 @@ const check = (context: Context, token: string, hosts: ReadonlySet<string>): Res
   const given = context.req.path === '/' && context.req.method === 'GET' ? context.req.query('token') : undefined
   if (given !== undefined) {
     if (!same(given, token)) return refused(context)
-    setCookie(context, sessionCookie, sessionValue(token), { httpOnly: true, sameSite: 'Strict', path: '/' })
+    setCookie(context, sessionCookie(host), sessionValue(token), { httpOnly: true, sameSite: 'Strict', path: '/' })
     return context.redirect('/', 303)
   }
   const by = proof(context, token)

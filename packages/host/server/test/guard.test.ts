@@ -17,7 +17,9 @@ import { ask, until } from './ask.ts'
 
 const token = 'a-token-that-nobody-guesses'
 const bearer = { authorization: `Bearer ${token}` }
-const cookie = { cookie: `${sessionCookie}=${sessionValue(token)}` }
+let cookie: { readonly cookie: string }
+/** The session's cookie for this server's port, with whatever value. */
+const session = (value: string) => ({ cookie: `${sessionCookie(new URL(server.url).host)}=${value}` })
 const hub = openHub({ maxClients: 2, maxBufferedBytes: 64 * 1024 })
 const faults: string[] = []
 let changes = 0
@@ -93,6 +95,7 @@ beforeAll(async () => {
     },
   )
   server = await listen(app, '127.0.0.1', 0)
+  cookie = session(sessionValue(token))
 })
 afterAll(async () => {
   hub.close()
@@ -124,10 +127,12 @@ test.each([
   ['the token under another scheme', { authorization: `Basic ${token}` }],
   ['the bare token', { authorization: token }],
   ['an empty header', { authorization: '' }],
-  ['the token as the cookie', { cookie: `${sessionCookie}=${token}` }],
-  ['a wrong cookie', { cookie: `${sessionCookie}=${'A'.repeat(43)}` }],
-  ['a wrong header beside the right cookie', { ...cookie, authorization: 'Bearer wrong' }],
-])('%s is refused', async (_what, headers) => {
+  ['the token as the cookie', () => session(token)],
+  ['a wrong cookie', () => session('A'.repeat(43))],
+  ['the cookie of a console on another port', () => ({ cookie: `ecokit_session_1=${sessionValue(token)}` })],
+  ['a wrong header beside the right cookie', () => ({ ...cookie, authorization: 'Bearer wrong' })],
+])('%s is refused', async (_what, given) => {
+  const headers = typeof given === 'function' ? given() : given
   const answer = await ask(server.url, '/api/changes', { headers })
   expect(answer.status).toBe(401)
   expect(answer.body).toEqual(unauthenticated)
@@ -143,7 +148,7 @@ test('a token in the query opens the console and nothing else', async () => {
   expect(answer.headers['referrer-policy']).toBe('no-referrer')
   expect(answer.headers['cache-control']).toBe('no-store')
   const [set] = answer.headers['set-cookie'] ?? []
-  expect(set).toMatch(/^ecokit_session=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict$/)
+  expect(set).toMatch(new RegExp(`^ecokit_session_${server.port}=[\\w-]{43}; Path=/; HttpOnly; SameSite=Strict$`))
   expect(set).not.toContain(token)
   const page = await ask(server.url, '/', { headers: { cookie: set!.split(';')[0]! } })
   expect(page.text).toBe('<h1>console</h1>')
