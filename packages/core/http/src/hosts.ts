@@ -11,14 +11,18 @@ export interface Host {
 }
 
 const scheme = /^[a-z][a-z0-9+.-]*:\/\//i
-/** A pattern whose host name is one word of one person: a field, or no field at all. */
-const wholeName = /^(?:[a-z][a-z0-9+.-]*:\/\/)?(?:\{[^{}]+\}|[^{}:/]+|\[[^{}\]]+\])(?::[^/]*)?(?:\/.*)?$/i
 const hostPart = /^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?(?::\d{1,5})?$/i
 
 /** Parses an absolute http(s) URL, or a plain host, which means https. Undefined for anything else. */
 export const parseUrl = (text: string): URL | undefined => {
   const url = URL.parse(scheme.test(text) ? text : `https://${text}`)
   return url !== null && (url.protocol === 'https:' || url.protocol === 'http:') ? url : undefined
+}
+
+/** Whether the host name of a pattern is one word of one person: a field of the config, or no field at all. */
+const isNamed = (pattern: string): boolean => {
+  const host = pattern.replace(scheme, '').replace(/\/.*$/, '')
+  return /^(?:\{[^{}]+\}|[^{}]+)(?::[^\]]*)?$/.test(host)
 }
 
 const lookUp = (config: unknown, field: string): unknown => {
@@ -69,7 +73,7 @@ export const resolveHosts = (patterns: readonly string[], config: unknown, partn
     }
     if (whole !== undefined && (url.username !== '' || url.password !== ''))
       refuse(whole, 'may not hold a user name or password, which belong in the credentials')
-    hosts.push({ declared, origin: url.origin, named: wholeName.test(declared) })
+    hosts.push({ declared, origin: url.origin, named: isNamed(declared) })
   }
   return hosts
 }

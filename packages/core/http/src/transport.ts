@@ -23,7 +23,7 @@ type Found = (error: NodeJS.ErrnoException | null, addresses: readonly { readonl
 const failed = (code: string, message: string): NodeJS.ErrnoException => Object.assign(new Error(message), { code })
 
 /** Resolves a name and hands over only addresses that the origin may lead to. */
-const guardedLookup =
+export const guardedLookup =
   (reach: Reach, lookup: NetworkRuntime['lookup']): LookupFunction =>
   (name, options, callback) => {
     const found: Found = (error, addresses) => {
