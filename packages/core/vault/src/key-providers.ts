@@ -1,5 +1,5 @@
 import type { Stats } from 'node:fs'
-import { link, mkdir, open, readFile, rm, stat } from 'node:fs/promises'
+import { link, mkdir, open, rm, stat } from 'node:fs/promises'
 import { randomUUID } from 'node:crypto'
 import { dirname } from 'node:path'
 import { integrationError } from '@ecokit/contracts'
@@ -72,7 +72,10 @@ const readWhole = async (path: string, how: string, check: (stats: Stats) => voi
     const code = codeOf(error)
     if (code === 'ENOENT') throw noKey(`there is no file ${path}`, how)
     if (['EACCES', 'EPERM', 'EISDIR'].includes(code))
-      throw badKey(`the key file ${path} cannot be read (${code})`, 'Check its rights: its owner has to run this program')
+      throw badKey(
+        `the key file ${path} cannot be read (${code})`,
+        'Check its rights: its owner has to run this program',
+      )
     throw error
   }
 }
@@ -112,7 +115,7 @@ const destroyLine = async (path: string, keyId: string): Promise<void> => {
   const handle = await open(path, 'r+')
   try {
     const bytes = await handle.readFile()
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       const newline = bytes.indexOf(10, at)
       const end = newline === -1 ? bytes.length : newline
       if (parseKeys(bytes.toString('latin1', at, end)).keys.has(keyId))
@@ -145,7 +148,12 @@ export const fileKeys = (path: string, now: () => number = Date.now): KeyProvide
 /** Keys in a file that somebody else puts there (a mounted secret); who may read it is up to them. Read again when it changes. The last line is the current key. */
 export const mountedKeys = (path: string): KeyProvider =>
   textKeys(
-    fileSource(path, 'mounted', 'Mount a file with 32 random bytes in base64 there (openssl rand -base64 32)', () => {}),
+    fileSource(
+      path,
+      'mounted',
+      'Mount a file with 32 random bytes in base64 there (openssl rand -base64 32)',
+      () => {},
+    ),
   )
 
 /** Keys in a variable: base64 of 32 bytes, several with commas between them, of which the last is the current one. */
@@ -161,15 +169,13 @@ export const environmentKeys = (
       seen = env[variable]
       return seen === undefined || seen.trim() === ''
         ? Promise.reject(
-            noKey(`the variable ${variable} is not set`, `Make one with: export ${variable}=$(openssl rand -base64 32)`),
+            noKey(
+              `the variable ${variable} is not set`,
+              `Make one with: export ${variable}=$(openssl rand -base64 32)`,
+            ),
           )
         : Promise.resolve(seen)
     },
     changed: () => Promise.resolve(env[variable] !== seen),
   })
 }
-
-/** Reads a key file's ids, for people; never the keys. */
-export const keyIdsOf = async (path: string): Promise<readonly string[]> => [
-  ...parseKeys(await readFile(path, 'utf8')).keys.keys(),
-]

@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import type { TableDialect } from '../engine.ts'
 import type { Database } from '../schema.ts'
 
@@ -22,7 +22,7 @@ export const vault =
       .unique()
       .on('vault_keys')
       .column('tenant')
-      .where('state', '=', 'active')
+      .where(sql.ref('state'), '=', 'active')
       .execute()
     await schema
       .createTable('vault_records')
@@ -43,7 +43,7 @@ export const vault =
       .unique()
       .on('vault_records')
       .columns(['tenant', 'kind', 'partner', 'name'])
-      .where('active', '=', 1)
+      .where(sql.ref('active'), '=', 1)
       .execute()
     await schema
       .createIndex('vault_records_data_key')
