@@ -79,3 +79,8 @@ export const apiKey = (place: { readonly header: string } | { readonly query: st
 export { hmacSigning, type HmacDesign, type HmacPart } from './hmac.ts'
 export { awsSigV4, explainAws, type AwsSigV4Options } from './sigv4.ts'
 export { openTokens, type TokenSet, type TokenSource, type TokenTiming, type Tokens } from './tokens.ts'
+export { clientCredentials, refreshToken, tokenExchange, type RefreshOptions } from './oauth.ts'
+export { authorizationCode, deviceCode, type LoginOptions } from './oauth-login.ts'
+export type { ClientMethod } from './oauth-client.ts'
+export type { OAuthOptions } from './oauth-issuer.ts'
+export type { RedirectOptions } from './loopback.ts'

@@ -17,7 +17,7 @@ export const exchangeTokens = async (
   const { record } = entry
   if (record?.state === 'reauthorization_required')
     throw reauthorizationRequired(partner, source.scheme, record.reason, record.issuer)
-  const current = record?.tokens
+  const current = record?.tokens ?? source.seed
   const give = (why: string) => reauthorizationRequired(partner, source.scheme, why)
   if (source.needsLogin === true && current?.refreshToken === undefined)
     throw give(

@@ -32,6 +32,8 @@ export interface TokenSource {
   stillActive?(current: TokenSet): Promise<boolean | undefined>
   /** Where nobody logged in yet: throw reauthorization_required; else fetch(undefined) is called. */
   readonly needsLogin?: boolean
+  /** Used while nothing is stored yet: a refresh token out of the credentials. */
+  readonly seed?: TokenSet
 }
 
 /** Times in milliseconds that tests shorten. */
@@ -55,6 +57,8 @@ export interface Tokens {
   keep(tokens: TokenSet): Promise<void>
   status(options?: CallOptions): Promise<AuthStatus>
   forget(): Promise<void>
+  /** What is stored now, valid or not; undefined where there is nothing, or nothing that could be used. */
+  stored(): Promise<TokenSet | undefined>
   /** Waits for an exchange that is under way: to end it in the middle could lose a single-use refresh token. */
   close(): Promise<void>
 }
@@ -64,6 +68,9 @@ const pollMs = 25
 const longestPollMs = 400
 /** A refusal that no repeat can mend is remembered for this long, so that an issuer is not asked with each call and locks nobody out. */
 const refusalMs = 5_000
+/** What closes a connection does not wait longer than this for an issuer. */
+const closingMs = 5_000
+/** How often a partner's 401 may cause an exchange, at most. */
 const forcedEveryMs = 30_000
 
 const marginOf = ({ expiresAt = Infinity, refreshedAt }: TokenSet): number =>
@@ -242,8 +249,15 @@ export const openTokens = (context: AuthContext, source: TokenSource, timing: To
       cached = undefined
       await store.remove()
     },
+    stored: async () => {
+      const { record } = await store.read()
+      return record?.state === 'reauthorization_required' ? undefined : record?.tokens
+    },
     close: async () => {
-      await flight?.catch(() => {})
+      if (flight === undefined) return
+      const over = new AbortController()
+      await Promise.race([flight, context.sleep(closingMs, over.signal)]).catch(() => {})
+      over.abort()
     },
   }
 }

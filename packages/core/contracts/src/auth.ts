@@ -53,6 +53,8 @@ export interface Authorizer {
   login?(interaction: Interaction): Promise<AuthStatus>
   /** Forgets the tokens. */
   logout?(options?: CallOptions): Promise<void>
+  /** Waits for a token exchange that is under way, which the closing of the network would cut in two; runs before it. */
+  close?(): Promise<void>
 }
 /** A way to prove who we are, as data: what it needs, and how a request is authorised with it. */
 export interface AuthScheme<C extends z.ZodObject = z.ZodObject> {
