@@ -1,0 +1,107 @@
+import type { CallOptions } from '@ecokit/contracts'
+import { beginHop, type Read } from './attempt.ts'
+import type { Cache, Key } from './cache.ts'
+import type { Answer, Collected } from './exchange.ts'
+import { conditionsOf, directivesOf, fits, isFresh, renewed, toKeep, type Kept } from './freshness.ts'
+import { perform } from './perform.ts'
+import { openStop } from './stop.ts'
+import { sign } from './target.ts'
+import type { Call, Target, Wire } from './wire.ts'
+
+/** Headers with which a caller says that it sees to this itself, or wants a part only. */
+const ownConcern = ['if-none-match', 'if-modified-since', 'if-match', 'if-unmodified-since', 'if-range', 'range']
+
+const mayKeep = (call: Call): boolean =>
+  call.method === 'GET' &&
+  !call.streamed &&
+  call.body === undefined &&
+  ownConcern.every((name) => call.headers[name] === undefined) &&
+  !directivesOf(call.headers['cache-control']).has('no-store')
+
+const answerOf = (kept: Kept): Collected => ({ status: 200, headers: kept.headers, bytes: kept.bytes, whole: true })
+
+interface Found {
+  readonly key: Key
+  readonly kept: Kept | undefined
+}
+/** What is kept for this call with the credentials that it would be sent with now. */
+const find = async (cache: Cache, call: Call, options: CallOptions | undefined): Promise<Found | undefined> => {
+  let sent: Target
+  try {
+    sent = call.authorizer === undefined ? call : await sign(call, call, options)
+  } catch {
+    // The call itself will meet it again and say so.
+    return undefined
+  }
+  const key = await cache.key(call, sent)
+  const kept = await cache.get(key)
+  const usable = kept !== undefined && kept.bytes.length <= call.limit && fits(kept, sent.headers)
+  return { key, kept: usable ? kept : undefined }
+}
+
+/** Sends a call unless the reply that is kept may be used (RFC 9111); asks whether that is still right where it is old. */
+export const recall = async <T>(
+  wire: Wire,
+  call: Call,
+  options: CallOptions | undefined,
+  read: Read<T>,
+): Promise<T> => {
+  const { cache, clock } = wire
+  if (cache === undefined) return perform(wire, call, options, read)
+  if (!mayKeep(call)) {
+    try {
+      return await perform(wire, call, options, read)
+    } finally {
+      if (call.repeat !== 'read') cache.wrote(call.origin)
+    }
+  }
+  const found = await find(cache, call, options)
+  const kept = found?.kept
+  const asked = directivesOf(call.headers['cache-control'])
+  const ended = options?.signal?.aborted === true || wire.closing.signal.aborted
+  if (
+    kept !== undefined &&
+    !ended &&
+    kept.requestedAt > cache.wroteAt(call.origin) &&
+    isFresh(kept, clock.now(), asked)
+  ) {
+    const hop = beginHop(wire, call, call, 1)
+    hop.status = 200
+    const stop = openStop(wire.stops, options?.signal, undefined)
+    try {
+      return await read(answerOf(kept), hop, stop)
+    } finally {
+      stop.release()
+    }
+  }
+  const conditions = kept === undefined ? {} : conditionsOf(kept)
+  const asks = Object.keys(conditions).length > 0
+  const asking: Call = asks ? { ...call, headers: { ...call.headers, ...conditions } } : call
+  const requestedAt = clock.now()
+  const url = call.origin + call.path
+  let unusable = false
+  const keep = async (answer: Answer, sent: Target): Promise<void> => {
+    if (answer.status !== 200 || !('bytes' in answer) || !answer.whole) return
+    const key = await cache.key(asking, sent)
+    const keeping = toKeep(sent.headers, answer, requestedAt, clock.now())
+    await (keeping === undefined ? cache.delete(key) : cache.put(key, keeping))
+  }
+  const value = await perform<T | undefined>(wire, asking, options, async (answer, hop, stop) => {
+    // A redirect that was followed is another resource's reply.
+    const same = hop.url === url
+    if (answer.status === 304 && asks) {
+      const mended = kept === undefined || !same ? undefined : renewed(kept, answer.headers, requestedAt, clock.now())
+      const key = await cache.key(asking, hop.sent)
+      if (mended === undefined || key.own !== found?.key.own) {
+        unusable = true
+        return undefined
+      }
+      await cache.put(key, mended)
+      return read(answerOf(mended), hop, stop)
+    }
+    if (same) await keep(answer, hop.sent)
+    return read(answer, hop, stop)
+  })
+  // The partner said "as before" of something that we cannot show: of other credentials, or of a reply that is another by now.
+  return unusable ? perform(wire, call, options, read) : (value as T)
+}
