@@ -19,7 +19,7 @@ const end = (verdict: Verdict['verdict'], message: string): never => {
   throw { verdict, message } satisfies Verdict
 }
 
-const quick = { attempts: 2, baseMs: 1, maxMs: 5 }
+const quick = { attempts: 2, backoffMs: 1, maxBackoffMs: 5 }
 const lookAgainMs = 5
 
 const within = async <T>(what: string, work: Promise<T>, deadlineMs: number): Promise<T> => {
@@ -57,7 +57,7 @@ export const openSession = (connector: AnyConnector, options: ConformanceOptions
           config: 'config' in as ? as.config : options.config,
           credentials: 'credentials' in as ? as.credentials : options.credentials,
         },
-        { ...as.runtime, retry: quick },
+        { ...as.runtime, policy: quick },
       )
       opened.push(() => connection.close())
       return connection

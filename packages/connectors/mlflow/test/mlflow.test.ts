@@ -102,7 +102,7 @@ peer.describe('the connector and a real server', () => {
     expect(health).toMatchObject({ status: 'healthy', parts: { experiments: 'ok', models: 'ok' } })
     expect(health.version).toMatch(/^\d+\.\d+/)
     expect(events).toMatchObject([{ kind: 'check', requests: 3 }])
-    await using nobody = connect(mlflow, as('http://127.0.0.1:1'), { retry: { attempts: 1 } })
+    await using nobody = connect(mlflow, as('http://127.0.0.1:1'), { policy: { attempts: 1 } })
     expect(await nobody.check()).toMatchObject({ status: 'unhealthy', code: 'unavailable' })
   })
 

@@ -20,6 +20,8 @@ export interface Failure {
   /** How long the partner asks to wait. */
   readonly retryAfterMs?: number | undefined
   readonly status?: number
+  /** True where the guard let nothing be sent. */
+  readonly held?: true
 }
 
 /** What may stand in the details of some code; each code takes what belongs to it. */
@@ -280,6 +282,17 @@ export const timeoutFailure = (about: About, timeoutMs: number): Failure => ({
     { timeoutMs },
   ),
   again: 'safe',
+})
+/** The whole call took too long, with its waits and repeats; `attempt` requests were sent, or were about to be. */
+export const deadlineFailure = (about: About, deadlineMs: number): Failure => ({
+  error: requestError(
+    about,
+    'timeout',
+    `was not done within its deadline of ${deadlineMs} ms`,
+    `Is ${about.origin} overloaded, or are there more calls than its limits allow? Raise deadlineMs, or ask for less at once`,
+    { timeoutMs: deadlineMs },
+  ),
+  again: 'never',
 })
 export const cancelledError = (about: About): IntegrationError =>
   requestError(about, 'cancelled', 'was cancelled', undefined)

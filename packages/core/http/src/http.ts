@@ -13,7 +13,7 @@ import {
 import { joinPath, withQuery, type Base } from './address.ts'
 import { parseUrl } from './hosts.ts'
 import { readPages } from './paging.ts'
-import { perform } from './perform.ts'
+import { recall } from './recall.ts'
 import { checkedJson, streamed } from './reply.ts'
 import { hostNotAllowed, isDeclared } from './target.ts'
 import type { Call, Wire } from './wire.ts'
@@ -66,7 +66,7 @@ const encoded = (partner: string, body: unknown): Uint8Array => {
 /** A way out over one base URL. Throws `host_not_allowed` at once when its host is not declared. */
 export const openBase = (
   wire: Wire,
-  authorizer: Authorizer | undefined,
+  authorizerNow: () => Authorizer | undefined,
   baseUrl: string,
   settings: HttpOptions = {},
 ): Http => {
@@ -83,21 +83,28 @@ export const openBase = (
   const base: Base = { origin: url.origin, path: url.pathname, prefix: url.pathname.replace(/\/+$/, '') }
   const jsonHeaders = isHere(url.hostname) ? readHeaders : { ...readHeaders, ...compressed }
   const writeHeaders = { ...jsonHeaders, 'content-type': 'application/json' }
-  const { timeoutMs = 30_000, maxReplyBytes = 64 * 1024 * 1024, explain } = settings
+  const { timeoutMs = 30_000, deadlineMs, maxReplyBytes = 64 * 1024 * 1024, explain } = settings
+  const keyHeader = settings.idempotencyHeader?.toLowerCase()
 
   const prepare = (request: Request, headers: Readonly<Record<string, string>>, stream: boolean): Call => {
     const method = request.method.toUpperCase()
+    const authorizer = authorizerNow()
+    const repeat = repeatable(request, method)
+    let given = withHeaders(partner, headers, request.headers)
+    const keyed = keyHeader !== undefined && repeat !== 'read'
+    if (keyed && given[keyHeader] === undefined) given = { ...given, [keyHeader]: wire.uuid() }
     return {
       method,
       origin: base.origin,
       path: withQuery(joinPath(partner, base, request.path), request.query),
-      headers: withHeaders(partner, headers, request.headers),
+      headers: given,
       body: request.body,
       authorizer,
       certificate: settings.certificate ?? authorizer?.certificate,
-      repeat: repeatable(request, method),
+      repeat: keyed ? 'idempotent' : repeat,
       streamed: stream,
       timeoutMs,
+      deadlineMs,
       limit: maxReplyBytes,
       explain,
     }
@@ -107,13 +114,13 @@ export const openBase = (
       ? prepare({ ...request, body: undefined }, jsonHeaders, false)
       : prepare({ ...request, body: encoded(partner, request.body) }, writeHeaders, false)
   const stream = (call: Call, options: CallOptions | undefined): Promise<Reply> =>
-    perform(wire, call, options, (answer, hop, stop) => streamed(wire, call, answer, hop, stop))
+    recall(wire, call, options, (answer, hop, stop) => streamed(wire, call, answer, hop, stop))
 
   return {
     request: async (request, options) => stream(prepare(request, plainHeaders, true), options),
     json: async (request, schema, options) => {
       const call = prepareJson(request)
-      return perform(wire, call, options, (answer, hop, stop) => checkedJson(schema, call, answer, hop, stop))
+      return recall(wire, call, options, (answer, hop, stop) => checkedJson(schema, call, answer, hop, stop))
     },
     pages: (request, schema, paging, options) => readPages(wire, prepareJson, request, schema, paging, options),
     foreign: async (address, options) => {

@@ -1,17 +1,17 @@
 import type { CallOptions, IntegrationError } from '@ecokit/contracts'
 import { shown } from './address.ts'
-import { attemptOnce, type Read } from './attempt.ts'
+import { attemptOnce, type Read, type Trial } from './attempt.ts'
+import { later } from './clock.ts'
 import { transportFailure, type Failure } from './failure.ts'
-import { longestRetryAfterMs, waitBefore } from './retry.ts'
+import { note } from './report.ts'
+import { openStop, type Stop } from './stop.ts'
 import type { Call, Wire } from './wire.ts'
 
-const mayRepeat = (wire: Wire, call: Call, attempt: number, failure: Failure): boolean =>
-  attempt < wire.attempts &&
+const mayRepeat = (call: Call, failure: Failure): boolean =>
   !(call.body instanceof ReadableStream) &&
-  (failure.retryAfterMs ?? 0) <= longestRetryAfterMs &&
   (failure.again === 'safe' ? call.repeat !== 'never' : failure.again === 'reads' && call.repeat === 'read')
 
-/** Asks the authorizer for a new credential after a 401. */
+/** Asks the authorizer for a new credential after a 401: true when it has one, an error when it tried and failed. */
 const renew = async (
   wire: Wire,
   call: Call,
@@ -27,36 +27,100 @@ const renew = async (
   }
 }
 
-/** Sends a call, again where that is safe, and reads its reply; throws IntegrationErrors only. */
+/** The call with other credentials, where the host has some. */
+const replaced = async (wire: Wire, call: Call, options: CallOptions | undefined): Promise<Call | undefined> => {
+  const before = call.authorizer
+  if (before === undefined || wire.replace === undefined) return undefined
+  const authorizer = await wire.replace(before, options)
+  if (authorizer === undefined) return undefined
+  const certificate = call.certificate === before.certificate ? authorizer.certificate : call.certificate
+  return { ...call, authorizer, certificate }
+}
+
+/** Waits by the clock, or until the call is ended; the next attempt says what it was that ended it. */
+const pause = (wire: Wire, ms: number, stop: Stop): Promise<void> =>
+  new Promise((resolve) => {
+    const off = later(wire.clock, ms, resolve)
+    stop.onHalt(() => {
+      off()
+      resolve()
+    })
+  })
+
+const refusedCredentials = ({ error }: Failure): boolean =>
+  error.code === 'unauthenticated' || error.code === 'reauthorization_required'
+
+/** Sends a call, again where that is safe and within the budget, and reads its reply; throws IntegrationErrors only. */
 export const perform = async <T>(
   wire: Wire,
-  call: Call,
+  first: Call,
   options: CallOptions | undefined,
   read: Read<T>,
 ): Promise<T> => {
-  const signal = options?.signal
+  const { guard, clock } = wire
+  const settings = guard.policy()
+  const deadlineMs = first.deadlineMs ?? settings.deadlineMs
+  const deadline = clock.now() + deadlineMs
+  const stop = openStop(wire.stops, options?.signal, wire.closed)
+  const once = !(first.body instanceof ReadableStream)
+  let call = first
+  let held = false
   let renewed = false
-  for (let attempt = 1; ; attempt++) {
-    const outcome = await attemptOnce(wire, call, attempt, options, read)
-    if ('value' in outcome) return outcome.value
-    const { failure } = outcome
-    if (failure.status === 401 && !renewed && !(call.body instanceof ReadableStream)) {
-      renewed = true
-      const renewal = await renew(wire, call, attempt, options)
-      if (renewal === true) continue
-      if (renewal !== false) throw renewal
+  let exchanged = false
+  let before: Failure | undefined
+  guard.begin()
+  try {
+    for (let attempt = 1; ; attempt++) {
+      const trial: Trial = { attempt, deadline, deadlineMs, stop, options }
+      const outcome = await attemptOnce(wire, call, trial, read)
+      if ('value' in outcome) {
+        held = call.streamed
+        return outcome.value
+      }
+      let { failure } = outcome
+      // That nothing could be sent once more says less than what came of it before.
+      if (failure.held === true && before !== undefined) throw before.error
+      if (refusedCredentials(failure) && once) {
+        if (failure.status === 401 && !renewed) {
+          renewed = true
+          const renewal = await renew(wire, call, attempt, options)
+          if (renewal === true) continue
+          if (renewal !== false) failure = { error: renewal, again: 'never' }
+        }
+        const other = exchanged ? undefined : await replaced(wire, call, options)
+        if (other !== undefined) {
+          exchanged = true
+          renewed = false
+          call = other
+          continue
+        }
+      }
+      before = failure
+      const waitMs = guard.backoff(attempt, failure.retryAfterMs)
+      if (
+        attempt >= settings.attempts ||
+        !mayRepeat(call, failure) ||
+        clock.now() + waitMs >= deadline ||
+        !guard.repeat()
+      ) {
+        if (call.body instanceof ReadableStream && !call.body.locked) await call.body.cancel().catch(() => {})
+        throw failure.error
+      }
+      if (wire.log !== undefined)
+        note(wire, {
+          level: 'info',
+          event: 'repeat',
+          message: `${call.method} ${wire.redact(shown(call.path))} is sent again after ${failure.error.code}`,
+          method: call.method,
+          path: wire.redact(shown(call.path)),
+          code: failure.error.code,
+          attempt,
+          waitMs,
+        })
+      stop.again()
+      if (stop.why() === undefined) await pause(wire, waitMs, stop)
     }
-    if (!mayRepeat(wire, call, attempt, failure)) {
-      if (call.body instanceof ReadableStream && !call.body.locked) await call.body.cancel().catch(() => {})
-      throw failure.error
-    }
-    const ms = waitBefore(attempt, failure.retryAfterMs, wire.random, wire.baseMs, wire.maxMs)
-    const ended = signal === undefined ? wire.closing.signal : AbortSignal.any([wire.closing.signal, signal])
-    try {
-      await wire.clock.sleep(ms, ended)
-    } catch (error) {
-      // The next attempt says what it was that ended the wait.
-      if (!ended.aborted) throw error
-    }
+  } finally {
+    if (!held) stop.release()
   }
 }

@@ -1,11 +1,12 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { z } from 'zod'
 import { firstIssue, type IntegrationError, type Reply } from '@ecokit/contracts'
-import { failureOf, report } from './attempt.ts'
+import { failureOf } from './attempt.ts'
 import { decoded, grown, header, inflated, toHeaders, utf8 } from './body.ts'
 import type { Answer, Collected } from './exchange.ts'
 import { requestError, type About } from './failure.ts'
 import { readJson } from './json.ts'
+import { report, verdictOf } from './report.ts'
 import type { Stop } from './stop.ts'
 import type { Call, Hop, Wire } from './wire.ts'
 
@@ -22,6 +23,9 @@ export const streamed = async (wire: Wire, call: Call, answer: Answer, hop: Hop,
     if (finished) return
     finished = true
     stop.release()
+    if (error !== undefined && verdictOf({ error, again: 'never' }, hop) === 'failed')
+      wire.guard.judge(hop.admitted, 'failed')
+    wire.guard.leave()
     tell(wire, hop, error)
   }
   let headers: Headers | undefined
@@ -47,7 +51,7 @@ export const streamed = async (wire: Wire, call: Call, answer: Answer, hop: Hop,
             const failure =
               (error as { code?: unknown }).code === grown
                 ? tooLarge(hop.about, call.limit)
-                : failureOf(error, stop, hop.about, call.timeoutMs).error
+                : failureOf(error, stop, hop.about, call).error
             finish(failure)
             controller.error(failure)
           }

@@ -24,8 +24,14 @@ export const hostNotAllowed = (wire: Wire, url: URL, before = '') => {
   })
 }
 
-/** The target with credentials. */
-export const sign = async (target: Target, call: Call, options: CallOptions | undefined): Promise<Target> => {
+/** What an authorizer threw, without its words, which may quote the credential. */
+const signingFailure = (error: unknown): unknown =>
+  isIntegrationError(error)
+    ? error
+    : new Error(`the auth scheme threw ${error instanceof Error ? error.name : 'something that is no error'}`)
+
+/** The target with credentials; at once where the authorizer does not wait. */
+export const sign = (target: Target, call: Call, options: CallOptions | undefined): Target | Promise<Target> => {
   let headers: Headers | undefined
   let url: URL | undefined
   const signable: Signable = {
@@ -38,22 +44,26 @@ export const sign = async (target: Target, call: Call, options: CallOptions | un
       return (url ??= new URL(target.origin + target.path))
     },
   }
+  const signed = (): Target => {
+    if (url !== undefined && url.origin !== target.origin) throw new Error('the auth scheme changed the host')
+    const host = headers?.get('host')
+    if (host != null && host !== new URL(target.origin).host) throw new Error('the auth scheme changed the host')
+    return {
+      ...target,
+      path: url === undefined ? target.path : url.pathname + url.search,
+      headers: headers === undefined ? target.headers : Object.fromEntries(headers),
+    }
+  }
+  let signing: void | Promise<void>
   try {
-    const signing = target.authorizer?.authorize(signable, options)
-    if (signing !== undefined) await signing
+    signing = target.authorizer?.authorize(signable, options)
   } catch (error) {
-    if (isIntegrationError(error)) throw error
-    // eslint-disable-next-line preserve-caught-error -- its own words may quote the credential
-    throw new Error(`the auth scheme threw ${error instanceof Error ? error.name : 'something that is no error'}`)
+    throw signingFailure(error)
   }
-  if (url !== undefined && url.origin !== target.origin) throw new Error('the auth scheme changed the host')
-  const host = headers?.get('host')
-  if (host != null && host !== new URL(target.origin).host) throw new Error('the auth scheme changed the host')
-  return {
-    ...target,
-    path: url === undefined ? target.path : url.pathname + url.search,
-    headers: headers === undefined ? target.headers : Object.fromEntries(headers),
-  }
+  if (signing === undefined) return signed()
+  return signing.then(signed, (error: unknown) => {
+    throw signingFailure(error)
+  })
 }
 
 /** The words that the authorizer added to headers and query: secrets that only it may know. */

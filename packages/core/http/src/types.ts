@@ -111,6 +111,8 @@ export interface NetworkOptions {
   readonly policy?: Policy | undefined
   /** After a 401 that the authorizer could not mend: another authorizer to try once more with, or undefined where there is none. */
   readonly replaceAuthorizer?: (refused: Authorizer, options?: CallOptions) => Promise<Authorizer | undefined>
+  /** Aborted when the owner is closed: ends all calls. Calls that are given this very signal cost no listener. */
+  readonly closed?: AbortSignal
   /** Values that may show up in no error and no exchange, in no encoding; those of under 4 characters are left alone. */
   readonly secrets?: readonly string[]
   readonly runtime?: NetworkRuntime | undefined

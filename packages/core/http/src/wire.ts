@@ -1,10 +1,12 @@
 import type { Dispatcher } from 'undici'
-import type { Authorizer, Certificate, HttpOptions } from '@ecokit/contracts'
+import type { Authorizer, CallOptions, Certificate, HttpOptions } from '@ecokit/contracts'
 import type { Cache } from './cache.ts'
 import type { About } from './failure.ts'
+import type { Guard } from './guard.ts'
 import type { Host } from './hosts.ts'
 import type { Redact } from './redact.ts'
-import type { Stop } from './stop.ts'
+import type { Stop, Timer } from './stop.ts'
+import type { Watched } from './telemetry.ts'
 import type { Clock, NetworkRuntime } from './types.ts'
 
 /** What all calls of one connection share. */
@@ -14,15 +16,23 @@ export interface Wire {
   readonly secrets: readonly string[]
   readonly redact: Redact
   readonly clock: Clock
-  readonly random: () => number
-  readonly attempts: number
-  readonly baseMs: number
-  readonly maxMs: number
+  /** A new UUID, for idempotency keys. */
+  readonly uuid: () => string
+  readonly guard: Guard
+  readonly timer: Timer
   readonly observe: NetworkRuntime['observe']
+  readonly log: NetworkRuntime['log']
+  /** The origins that a trace may be carried on to: the manifest's own. */
+  readonly traced: readonly Host[]
+  /** Another authorizer after a 401, or undefined where there is none. */
+  readonly replace:
+    ((refused: Authorizer, options: CallOptions | undefined) => Promise<Authorizer | undefined>) | undefined
   /** The origin's pool; there is one for each certificate that is shown. */
   readonly dispatcher: (origin: string, certificate: Certificate | undefined) => Dispatcher | Promise<Dispatcher>
   /** What is under way. */
   readonly stops: Set<Stop>
+  /** The owner's signal, whose end the network sees to by itself. */
+  readonly closed: AbortSignal | undefined
   readonly closing: AbortController
   readonly counts: { requests: number }
   /** Present where replies are kept. */
@@ -51,6 +61,8 @@ export interface Call extends Target {
   /** The reply's body outlives the call. */
   readonly streamed: boolean
   readonly timeoutMs: number
+  /** For the whole call; absent: the policy's. */
+  readonly deadlineMs: number | undefined
   /** The largest body that is collected, in bytes. */
   readonly limit: number
   readonly explain: HttpOptions['explain']
@@ -61,7 +73,16 @@ export interface Hop {
   readonly about: About
   /** With the query, without what an authorizer added. */
   readonly url: string
-  readonly startedAt: number
+  /** False where nobody observes, and then times are not taken. */
+  seen: boolean
+  startedAt: number
+  /** When it was sent, by the timer's clock. */
+  ticks: number
+  watched: Watched | undefined
+  /** What was sent, the authorizer's additions included; the target until then. */
+  sent: Target
+  /** What the guard gave for its slot. */
+  admitted: number
   status: number | undefined
   requestBytes: number
   replyBytes: number

@@ -66,7 +66,7 @@ test('while connecting: what was given up is not sent when the connection is the
 })
 test('while connecting, a timeout', async () => {
   const dispatcher = new Agent({ connect: () => {} })
-  const network = open('http://127.0.0.1:1', { runtime: { dispatcher, retry: { attempts: 1 } } })
+  const network = open('http://127.0.0.1:1', { runtime: { dispatcher, policy: { attempts: 1 } } })
   const error = await failure(network.http('http://127.0.0.1:1', { timeoutMs: 50 }).json(get, anything), 'timeout')
   expect(error.details).toEqual({ timeoutMs: 50 })
   void dispatcher.destroy()
@@ -214,7 +214,7 @@ test('closing ends a stream that is being read', async () => {
 test('a signal that outlives its calls keeps nothing of them', async () => {
   const { url } = await serve((_, response, count) => json(response, {}, count % 2 === 0 ? 200 : 503))
   const { signal } = new AbortController()
-  const http = open(url).http(url)
+  const http = open(url, { runtime: { policy: { retryBudget: 1, breakAt: 2 } } }).http(url)
   for (let count = 0; count < 20; count++) {
     await http.json(get, anything, { signal })
     await text((await http.request(get, { signal })).body)

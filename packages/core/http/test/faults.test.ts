@@ -123,7 +123,7 @@ const faults: readonly [string, ErrorCode, boolean, (socket: Socket) => void][] 
 ]
 test.for(faults)('a server that %s: %s', async ([, code, again, fault]) => {
   const { url, sockets, count } = await serveRaw(fault)
-  const network = open(url, { runtime: { retry: { attempts: 2 } } })
+  const network = open(url, { runtime: { policy: { attempts: 2 } } })
   const timeoutMs = code === 'timeout' ? 100 : 30_000
   const http = network.http(url, { timeoutMs, maxReplyBytes: 20_000 })
   const error = await failure(http.json({ method: 'GET', path: 'x' }, anything), code)

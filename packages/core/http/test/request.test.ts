@@ -342,7 +342,7 @@ test('the observer of a call finds itself in that call, wherever the body is rea
 
 test('closing frees the sockets, ends what is under way and refuses what comes after', async () => {
   const { url, received, sockets } = await serve(() => {})
-  const network = open(url, { runtime: { retry: { attempts: 1 } } })
+  const network = open(url, { runtime: { policy: { attempts: 1 } } })
   const http = network.http(url)
   const waiting = failure(http.json({ method: 'GET', path: 'x' }, anything), 'cancelled')
   await until(() => received.length === 1)
