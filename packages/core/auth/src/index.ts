@@ -84,3 +84,8 @@ export { authorizationCode, deviceCode, type LoginOptions } from './oauth-login.
 export type { ClientMethod } from './oauth-client.ts'
 export type { OAuthOptions } from './oauth-issuer.ts'
 export type { RedirectOptions } from './loopback.ts'
+export { databricksMachineToMachine, type DatabricksOptions } from './databricks.ts'
+export { microsoftEntraCertificate, microsoftEntraFederated, microsoftEntraSecret, type EntraOptions } from './entra.ts'
+export { googleServiceAccount, type GoogleOptions } from './google.ts'
+export { mutualTls } from './mutual-tls.ts'
+export { snowflakeKeyPair, type SnowflakeOptions } from './snowflake.ts'
