@@ -24,9 +24,8 @@ export const memoryShared = (now: () => number = Date.now): Shared => {
     const bucket = buckets.get(key) ?? { fullAt: 0, heldUntil: 0, seenAt: at }
     buckets.set(key, bucket)
     const back = Math.max(0, bucket.seenAt - at)
-    bucket.fullAt -= back
-    bucket.heldUntil -= back
-    bucket.seenAt = at
+    if (back > 0)
+      Object.assign(bucket, { fullAt: bucket.fullAt - back, heldUntil: bucket.heldUntil - back, seenAt: at })
     return bucket
   }
   return {
@@ -60,12 +59,13 @@ export const memoryShared = (now: () => number = Date.now): Shared => {
       const start = Math.max(at, bucket.heldUntil)
       const booked = reserveTurns(bucket.fullAt, start, rate, count, maxWaitMs - (start - at))
       if (booked === undefined) return Promise.resolve(undefined)
-      bucket.fullAt = booked.fullAt
+      Object.assign(bucket, { fullAt: booked.fullAt, seenAt: at })
       return Promise.resolve(booked.waitMs + (start - at))
     },
     hold: (key, until) => {
-      const bucket = bucketOf(key, now())
-      bucket.heldUntil = Math.max(bucket.heldUntil, until)
+      const at = now()
+      const bucket = bucketOf(key, at)
+      if (until > bucket.heldUntil) Object.assign(bucket, { heldUntil: until, seenAt: at })
       return Promise.resolve()
     },
   }

@@ -1,6 +1,7 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import { setTimeout } from 'node:timers/promises'
 import { integrationError, isIntegrationError } from '@ecokit/contracts'
 import {
   CompiledQuery,
@@ -14,8 +15,10 @@ import {
 } from 'kysely'
 import type { Engine } from './engine.ts'
 
-/** SQLite's busy handler is not fair: at saturation a writer was seen to wait 4 s for its turn. */
+/** Writers take turns, and not fairly: at saturation one was seen to wait 4 s. */
 const busyTimeoutMs = 15_000
+/** The steps of SQLite's own busy handler. That one would stop the whole process meanwhile, and for good where the other writer is a second connection of the same process. */
+const busyStepsMs = [0, 1, 2, 5, 10, 15, 20, 25]
 /** Far more than the framework has; only text built by hand could fill it. */
 const cachedStatements = 500
 
@@ -79,27 +82,26 @@ const explain = (path: string, error: unknown): unknown => {
 const isBusy = (error: unknown): boolean =>
   error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === 5
 
-/** Changing to WAL takes a lock for which SQLite's own busy handler does not wait (https://sqlite.org/wal.html#sometimes_queries_return_sqlite_busy_in_wal_mode). */
-const switchToWal = (database: DatabaseSync): void => {
-  const pause = new Int32Array(new SharedArrayBuffer(4))
-  for (const giveUpAt = Date.now() + busyTimeoutMs; ; Atomics.wait(pause, 0, 0, 5))
+const afterOthers = async <T>(work: () => T): Promise<T> => {
+  const giveUpAt = performance.now() + busyTimeoutMs
+  for (let step = 0; ; step++)
     try {
-      database.exec('PRAGMA journal_mode = WAL')
-      return
+      return work()
     } catch (error) {
-      if (!isBusy(error) || Date.now() > giveUpAt) throw error
+      if (!isBusy(error) || performance.now() > giveUpAt) throw error
+      await setTimeout(busyStepsMs[Math.min(step, busyStepsMs.length - 1)])
     }
 }
 
-const openFile = (path: string): DatabaseSync => {
+const openFile = async (path: string): Promise<DatabaseSync> => {
   if (path !== ':memory:') {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
     closeSync(openSync(path, 'a', 0o600)) // -wal and -shm take over the mode of the file
   }
-  const database = new DatabaseSync(path, { timeout: busyTimeoutMs, enableForeignKeyConstraints: true })
+  const database = new DatabaseSync(path, { enableForeignKeyConstraints: true })
   try {
-    database.exec('SELECT count(*) FROM sqlite_schema')
-    if (path !== ':memory:') switchToWal(database)
+    await afterOthers(() => database.exec('SELECT count(*) FROM sqlite_schema'))
+    if (path !== ':memory:') await afterOthers(() => database.exec('PRAGMA journal_mode = WAL'))
     database.exec('PRAGMA synchronous = FULL')
     return database
   } catch (error) {
@@ -126,21 +128,27 @@ const connectionTo = (database: DatabaseSync, path: string): DatabaseConnection 
     return prepared
   }
   return {
-    executeQuery: <R>({ sql, parameters }: CompiledQuery) => {
+    executeQuery: async <R>({ sql, parameters }: CompiledQuery) => {
       try {
-        const { statement, returnsRows } = prepare(sql)
-        const values = parameters as readonly SQLInputValue[]
-        if (returnsRows) return Promise.resolve({ rows: statement.all(...values) as R[] })
-        const { changes, lastInsertRowid } = statement.run(...values)
-        return Promise.resolve({ rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) })
+        return await afterOthers(() => {
+          const { statement, returnsRows } = prepare(sql)
+          const values = parameters as readonly SQLInputValue[]
+          if (returnsRows) return { rows: statement.all(...values) as R[] }
+          const { changes, lastInsertRowid } = statement.run(...values)
+          return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) }
+        })
       } catch (error) {
-        return Promise.reject(explain(path, error))
+        throw explain(path, error)
       }
     },
     async *streamQuery<R>({ sql, parameters }: CompiledQuery) {
       // Its own statement: a cached one may be run again while this is being read.
-      for (const row of database.prepare(sql).iterate(...(parameters as readonly SQLInputValue[])))
-        yield await Promise.resolve({ rows: [row as R] })
+      const rows = database.prepare(sql).iterate(...(parameters as readonly SQLInputValue[]))
+      for (;;) {
+        const next = await afterOthers(() => rows.next())
+        if (next.done === true) return
+        yield { rows: [next.value as R] }
+      }
     },
   }
 }
@@ -160,13 +168,12 @@ const driverOf = (path: string): Driver => {
     await connection().executeQuery(query)
   }
   return {
-    init: () => {
+    init: async () => {
       try {
-        const database = openFile(path)
+        const database = await openFile(path)
         opened = { database, connection: connectionTo(database, path) }
-        return Promise.resolve()
       } catch (error) {
-        return Promise.reject(explain(path, error))
+        throw explain(path, error)
       }
     },
     acquireConnection: () => Promise.resolve(connection()),

@@ -48,7 +48,7 @@ const migrate = async (db: Kysely<Database>, engine: Engine, path: string): Prom
 const putBack = async (db: Transaction<Database>, name: string, at: number): Promise<void> => {
   await db
     .updateTable('leases')
-    .set((lease) => ({ expires_at: lease('expires_at', '-', lease('taken_at', '-', at)), taken_at: at }))
+    .set((lease) => ({ expires_at: lease(lease('expires_at', '-', lease.ref('taken_at')), '+', at), taken_at: at }))
     .where('name', '=', name)
     .where('taken_at', '>', at)
     .execute()
