@@ -1,5 +1,5 @@
 import { createSecretKey, type KeyObject } from 'node:crypto'
-import { isIntegrationError } from '@ecokit/contracts'
+import { integrationError, isIntegrationError } from '@ecokit/contracts'
 import type { Row, Store } from '@ecokit/store'
 import { badKey } from './failures.ts'
 import { locked, type Transaction } from './locked.ts'
@@ -144,6 +144,11 @@ export const openDataKeys = ({
     kept: (id) => opened.get(id),
     find: async (id) => opened.get(id) ?? (await find(id)),
     active: async (uses) => {
+      if (uses > maxUses)
+        throw integrationError('too_large', {
+          what: `more than ${maxUses} sealed values at once`,
+          details: { limit: maxUses },
+        })
       const known = activeId === undefined ? undefined : opened.get(activeId)
       if (activeId !== undefined && known !== undefined) return { id: activeId, key: known }
       for (;;) {

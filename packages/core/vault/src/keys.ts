@@ -48,15 +48,16 @@ interface Keys {
 export const parseKeys = (text: string): Keys => {
   const keys = new Map<string, KeyObject>()
   const damagedLines: number[] = []
-  for (const [index, line] of text.split(/[\n,]/).entries()) {
-    if (line.trim() === '' || line.trim().startsWith('#')) continue
-    const parsed = parseLine(line)
-    if (parsed === undefined) damagedLines.push(index + 1)
-    else {
-      keys.delete(parsed.id)
-      keys.set(parsed.id, parsed.key)
+  for (const [index, line] of text.split('\n').entries())
+    for (const part of line.trim().startsWith('#') ? [] : line.split(',')) {
+      if (part.trim() === '') continue
+      const parsed = parseLine(part)
+      if (parsed === undefined) damagedLines.push(index + 1)
+      else {
+        keys.delete(parsed.id)
+        keys.set(parsed.id, parsed.key)
+      }
     }
-  }
   return { keys, damagedLines }
 }
 
@@ -139,6 +140,13 @@ export const textKeys = (source: KeySource): KeyProvider => {
       }
     },
     ...(source.add === undefined ? {} : { add: source.add }),
-    ...(source.destroy === undefined ? {} : { destroy: source.destroy }),
+    ...(source.destroy === undefined
+      ? {}
+      : {
+          destroy: async (keyId) => {
+            await source.destroy?.(keyId)
+            kept = undefined
+          },
+        }),
   }
 }

@@ -7,7 +7,7 @@ import type { Records, SealedRow, Sealing } from './records.ts'
 import type { KeyProvider, Rotated, RotateOptions } from './types.ts'
 
 /** Rows in one transaction: enough that its commit costs little, few enough that nobody waits long for the lock. */
-const batchRows = 100
+export const batchRows = 100
 
 interface Rotation {
   readonly store: Store

@@ -75,7 +75,7 @@ const keyFor = async (passphrase: string, about: Derivation): Promise<crypto.Key
 }
 
 export const checkPassphrase = (passphrase: string): void => {
-  if ([...passphrase].length < shortest)
+  if (passphrase.length < shortest)
     throw badInput('passphrase', `the passphrase of an export has at least ${shortest} characters`)
 }
 

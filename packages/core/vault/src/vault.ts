@@ -6,7 +6,7 @@ import { locked } from './locked.ts'
 import { openReads } from './reads.ts'
 import { codeOf, guarded, openRecorder, requestOf } from './recorder.ts'
 import { isSealed, openRecords } from './records.ts'
-import { destroyKey, rotate } from './rotate.ts'
+import { batchRows, destroyKey, rotate } from './rotate.ts'
 import {
   activateVersion,
   addVersion,
@@ -45,7 +45,8 @@ export const openVault = async ({
   auditWindowMs = 60_000,
   maxUses = mostUses,
 }: VaultOptions): Promise<Vault> => {
-  if (!(maxUses >= 2 && maxUses <= mostUses)) throw badInput('maxUses', `maxUses is from 2 to ${mostUses}`)
+  if (!(maxUses >= batchRows && maxUses <= mostUses))
+    throw badInput('maxUses', `maxUses is from ${batchRows} to ${mostUses}`)
   if (tenant === '' || !isWellFormed(tenant)) throw badInput('tenant', 'a tenant has a name')
   const keys = openDataKeys({ store, keys: provider, tenant, now, random, maxUses })
   await keys.check()
