@@ -11,6 +11,8 @@ export interface FaultsOptions {
   readonly upstream: Upstream
   /** Default: as MLflow pages. */
   readonly pages?: PageNames
+  /** Changes a request before the partner gets it, such as to ask for smaller pages. */
+  readonly rewrite?: (request: Incoming) => Incoming
   /** Epoch milliseconds; give the client's own where that is not the machine's. */
   readonly now?: () => number
 }
@@ -84,11 +86,8 @@ const falls = (plan: Plan, index: number, random: () => number): boolean => {
 }
 
 /** Starts the server, without a fault. Everything that it draws comes from the plan's seed, in the order in which requests come. */
-export const startFaults = async ({
-  upstream,
-  pages = mlflowPages,
-  now = Date.now,
-}: FaultsOptions): Promise<Faults> => {
+export const startFaults = async (options: FaultsOptions): Promise<Faults> => {
+  const { upstream, pages = mlflowPages, now = Date.now, rewrite = (request: Incoming) => request } = options
   const agent = new Agent({ keepAlive: true })
   const pageFaults = openPageFaults(pages)
   const refused = new Set<string>()
@@ -138,7 +137,8 @@ export const startFaults = async ({
       return
     }
     one.forwarded = true
-    const reply = await (typeof upstream === 'string' ? forward(upstream, agent, request) : upstream(request))
+    const asked = rewrite(request)
+    const reply = await (typeof upstream === 'string' ? forward(upstream, agent, asked) : upstream(asked))
     if (kind === undefined || renewed || began !== round) {
       serve(response, reply)
       return

@@ -1,0 +1,101 @@
+import { afterAll, expect, test } from 'vitest'
+import { requirePeer } from '../../peers/vitest.ts'
+import { handOverCounts } from '../../proofs/counts.ts'
+import { httpKinds, randomOf, type HttpKind } from '../index.ts'
+import { allCalls, readCalls, writeCalls, type Answer, type Call } from './calls.ts'
+import { runCell, tcpKinds, type Cell, type Kind } from './cells.ts'
+import { openDirect, openWorld } from './world.ts'
+
+/** So many seeds for every cell; a seeded fortieth of the cells where it is not set. */
+const seeds = Number(process.env['ECOKIT_FAULT_SEEDS'] ?? 0)
+const seed = Number(process.env['ECOKIT_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
+const only = process.env['ECOKIT_FAULT_ONLY']
+
+const [peer, toxiproxy] = await Promise.all([requirePeer('mlflow'), requirePeer('toxiproxy')])
+const kinds: readonly Kind[] = [
+  ...(Object.keys(httpKinds) as HttpKind[]),
+  ...(toxiproxy.missing === undefined ? tcpKinds.map((kind): Kind => `tcp ${kind}`) : []),
+]
+const unhandled: unknown[] = []
+const listen = (reason: unknown) => void unhandled.push(reason)
+process.on('unhandledRejection', listen)
+afterAll(() => void process.off('unhandledRejection', listen))
+
+const cellsOf = (calls: readonly Call[], salt: number): readonly Cell[] => {
+  const random = randomOf(seed + salt)
+  const all = calls.flatMap((call) =>
+    kinds.flatMap((kind) =>
+      Array.from({ length: seeds || 5 }, (_, index): Cell => ({
+        call,
+        kind,
+        index,
+        seed: Math.floor(random() * 2 ** 31),
+      })),
+    ),
+  )
+  const wanted = only === undefined ? all : all.filter(({ call, kind }) => `${kind} ${call.name}`.includes(only))
+  return seeds > 0 || only !== undefined ? wanted : wanted.filter(() => random() < 1 / 40)
+}
+
+peer.describe('the fault matrix', () => {
+  test(
+    `every fault on every call: right rows or a typed error (ECOKIT_SEED=${seed})`,
+    async () => {
+      const world = await openWorld(seeds > 0 ? 6 : 4, seed, toxiproxy.missing === undefined)
+      const direct = openDirect(world.url)
+      const outcomes: Record<string, number> = {}
+      const byKind: Record<string, Record<string, number>> = {}
+      const wrong: string[] = []
+      let requests = 0
+      let waits = 0
+      const runAll = async (cells: readonly Cell[], clean: ReadonlyMap<string, Answer>) => {
+        const queue = [...cells]
+        await Promise.all(
+          world.lanes.map(async (lane) => {
+            for (let cell = queue.shift(); cell !== undefined; cell = queue.shift()) {
+              const result = await runCell(cell, lane, direct, clean.get(cell.call.name))
+              outcomes[result.outcome] = (outcomes[result.outcome] ?? 0) + 1
+              const kind = (byKind[cell.kind] ??= {})
+              kind[result.outcome] = (kind[result.outcome] ?? 0) + 1
+              requests += result.requests
+              waits += result.waits
+              for (const fault of result.faults)
+                wrong.push(`${cell.kind} on ${cell.call.name}, seed ${cell.index} (${cell.seed}): ${fault}`)
+            }
+          }),
+        )
+      }
+      try {
+        const reads = await readCalls(direct)
+        expect([...reads, ...writeCalls].map(({ name }) => name).sort()).toEqual([...allCalls()].sort())
+        const clean = new Map<string, Answer>()
+        for (const call of reads) clean.set(call.name, await call.run(direct, await call.prepare(direct, '')))
+        const readCells = cellsOf(reads, 1)
+        const writeCells = cellsOf(writeCalls, 2)
+        // Reads first: what the writes leave behind would change their answers.
+        await runAll(readCells, clean)
+        await runAll(writeCells, new Map())
+        const counts = {
+          cells: readCells.length + writeCells.length,
+          calls: reads.length + writeCalls.length,
+          kinds: kinds.length,
+          requests,
+          waits,
+          outcomes,
+          byKind,
+          wrong: wrong.length,
+          unhandledRejections: unhandled.length,
+        }
+        console.log(JSON.stringify(counts))
+        handOverCounts(counts)
+        expect(wrong).toEqual([])
+        expect(unhandled).toEqual([])
+        expect(counts.cells).toBeGreaterThan(0)
+      } finally {
+        await direct.close()
+        await world.stop()
+      }
+    },
+    seeds > 0 ? 7_200_000 : 300_000,
+  )
+})
