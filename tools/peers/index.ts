@@ -4,3 +4,12 @@ export { changeScript, trainScript, truthScript } from './scripts.ts'
 export { azurite, startAzurite, type Azurite, type AzuriteOptions } from './azurite.ts'
 export { startMoto, type Moto, type MotoOptions } from './moto.ts'
 export { startToxiproxy, toxiproxy, type ToxicProxy, type Toxic, type Toxiproxy } from './toxiproxy.ts'
+export {
+  browse,
+  startOidc,
+  type Oidc,
+  type OidcContext,
+  type OidcExchange,
+  type OidcOptions,
+  type OidcProvider,
+} from './oidc.ts'

@@ -34,11 +34,15 @@ const openLogin = (
   const now = () => context.now()
   const issuer = openIssuer(context, kind, method, options, credentials)
   const singleUse = options.refreshTokens !== 'reusable'
-  const tokens = openTokens(context, {
-    ...refreshSource(partner, kind, issuer, { singleUse, reuseWindowMs: options.reuseWindowMs, now }),
-    key: issuer.key(),
-    needsLogin: true,
-  })
+  const tokens = openTokens(
+    context,
+    {
+      ...refreshSource(partner, kind, issuer, { singleUse, reuseWindowMs: options.reuseWindowMs, now }),
+      key: issuer.key(),
+      needsLogin: true,
+    },
+    options.timing,
+  )
   return {
     ...tokenAuthorizer(tokens, { beforeLogout: async (given) => revoke(issuer, await tokens.stored(), given) }),
     login: async (interaction) => {

@@ -5,7 +5,7 @@ import { integrationError, secret, type AuthScheme } from '@ecokit/contracts'
 import { clientFields, type ClientCredentials, type ClientMethod } from './oauth-client.ts'
 import { refreshSource, tokenAuthorizer } from './oauth-authorizer.ts'
 import { hostsOf, openIssuer, type OAuthOptions } from './oauth-issuer.ts'
-import { openTokens } from './tokens.ts'
+import { openTokens, type TokenTiming } from './tokens.ts'
 
 /** Machine to machine: the client asks for tokens in its own name (RFC 6749, 4.4). Default client: `client_secret_basic`. */
 export const clientCredentials = <M extends Exclude<ClientMethod, 'none'> = 'client_secret_basic'>(
@@ -43,6 +43,7 @@ export interface RefreshOptions {
   readonly refreshTokens?: 'single_use' | 'reusable'
   /** How long (ms) the issuer takes a used one again, by its documentation. Default 0: never. */
   readonly reuseWindowMs?: number
+  readonly timing?: TokenTiming
 }
 
 /** A refresh token that somebody was given elsewhere; where the issuer rotates it, its successors are kept in our store. Default client: `none`. */
@@ -59,12 +60,16 @@ export const refreshToken = <M extends ClientMethod = 'none'>(options: OAuthOpti
       const issuer = openIssuer(context, kind, method, options, given as ClientCredentials)
       const singleUse = options.refreshTokens !== 'reusable'
       const about = { singleUse, reuseWindowMs: options.reuseWindowMs, now: () => context.now() }
-      const tokens = openTokens(context, {
-        ...refreshSource(context.partner, kind, issuer, about),
-        // Another first token is another login.
-        key: issuer.key([createHash('sha256').update(first).digest('hex')]),
-        seed: { accessToken: '', expiresAt: 0, refreshedAt: 0, refreshToken: first },
-      })
+      const tokens = openTokens(
+        context,
+        {
+          ...refreshSource(context.partner, kind, issuer, about),
+          // Another first token is another login.
+          key: issuer.key([createHash('sha256').update(first).digest('hex')]),
+          seed: { accessToken: '', expiresAt: 0, refreshedAt: 0, refreshToken: first },
+        },
+        options.timing,
+      )
       return tokenAuthorizer(tokens)
     },
   } satisfies AuthScheme<typeof credentials>
