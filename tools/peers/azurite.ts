@@ -78,6 +78,8 @@ export interface AzuriteOptions extends PythonOptions {
   readonly folder: string
   /** PEM texts for https; azurite takes OAuth over nothing else. */
   readonly certificate: { readonly cert: string; readonly key: string }
+  /** Whom to trust when it is asked whether it is up; a PEM text. */
+  readonly ca: string
   /** Default 60,000 ms. */
   readonly startTimeoutMs?: number
 }
@@ -117,12 +119,11 @@ export const startAzurite = async (options: AzuriteOptions): Promise<Azurite> =>
       spawn(
         process.execPath,
         [serveNodeScript, script, '--blobHost', '127.0.0.1', '--blobPort', String(chosen), '--oauth', 'basic']
-          .concat('--cert', cert, '--key', key, '--location', folder, '--inMemoryPersistence')
+          .concat('--cert', cert, '--key', key, '--inMemoryPersistence')
           .concat('--skipApiVersionCheck', '--disableTelemetry'),
         { cwd: folder, detached: process.platform !== 'win32', stdio: ['pipe', output, output], windowsHide: true },
       ),
-    ready: async (chosen, text) =>
-      text.includes('successfully listens on') && (await answers(chosen, options.certificate.cert)),
+    ready: async (chosen, text) => text.includes('successfully listens on') && (await answers(chosen, options.ca)),
   })
   return {
     url: `https://127.0.0.1:${port}/devstoreaccount1`,

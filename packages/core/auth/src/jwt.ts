@@ -8,11 +8,19 @@ const lines = (pem: string): string => pem.replaceAll('\\n', '\n').trim()
 /** A private key in PEM that must not be shown. */
 export const privateKeyField = () =>
   secret()
-    .regex(/-----BEGIN [A-Z ]*PRIVATE KEY-----/, 'expected a private key in PEM (-----BEGIN PRIVATE KEY-----)')
+    .regex(/-----BEGIN [A-Z ]*PRIVATE KEY-----/, {
+      error: 'expected a private key in PEM (-----BEGIN PRIVATE KEY-----)',
+      abort: true,
+    })
     .meta({ secret: true })
 /** A certificate in PEM, with those that lead to its authority behind it where there are any. */
 export const certificateField = () =>
-  z.string().regex(/-----BEGIN CERTIFICATE-----/, 'expected a certificate in PEM (-----BEGIN CERTIFICATE-----)')
+  z
+    .string()
+    .regex(/-----BEGIN CERTIFICATE-----/, {
+      error: 'expected a certificate in PEM (-----BEGIN CERTIFICATE-----)',
+      abort: true,
+    })
 
 /** The key, or what is wrong with it in words that hold nothing of it. */
 export type KeyReading =

@@ -18,7 +18,8 @@ interface Keys {
 const region = 'eu-central-1'
 
 peer.describe('moto, with IAM enforcement switched on', () => {
-  let moto: Moto
+  let moto: Moto | undefined
+  let url = ''
   let folder = ''
   let allowed: Keys
   let powerless: Keys
@@ -31,7 +32,7 @@ peer.describe('moto, with IAM enforcement switched on', () => {
     request: Request,
   ): Promise<{ reply?: Reply; text: string; error?: unknown }> => {
     const scheme = awsSigV4({ service, region: '{region}' })
-    const config = { url: moto.url, region }
+    const config = { url, region }
     const network = openNetwork({
       partner: 'aws',
       hosts: ['{url}'],
@@ -49,7 +50,7 @@ peer.describe('moto, with IAM enforcement switched on', () => {
         }),
     })
     try {
-      const reply = await network.http(moto.url, { explain: explainAws }).request(request)
+      const reply = await network.http(url, { explain: explainAws }).request(request)
       return { reply, text: await new Response(reply.body).text() }
     } catch (error) {
       expect(String(error)).not.toContain(keys.secretAccessKey)
@@ -87,6 +88,7 @@ peer.describe('moto, with IAM enforcement switched on', () => {
   beforeAll(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'ecokit-moto-'))
     moto = await startMoto({ folder })
+    url = moto.url
     allowed = await makeUser('allowed', ['s3:*', 'sts:*', 'sqs:*'])
     powerless = await makeUser('powerless', [])
     const role = await query('iam', allowed, {
@@ -120,7 +122,7 @@ peer.describe('moto, with IAM enforcement switched on', () => {
     }
   }, 120_000)
   afterAll(async () => {
-    await moto.stop()
+    await moto?.stop()
     await rm(folder, { recursive: true, force: true })
   })
 
