@@ -111,15 +111,18 @@ const addKey = async (path: string, now: () => number): Promise<string> => {
 }
 
 /** Overwrites the key's line where it stands; nothing else in the file moves. */
-const destroyLine = async (path: string, keyId: string): Promise<void> => {
+const destroyLine = async (path: string, keyId: string): Promise<boolean> => {
+  let found = false
   const handle = await open(path, 'r+')
   try {
     const bytes = await handle.readFile()
     for (let at = 0; at < bytes.length;) {
       const newline = bytes.indexOf(10, at)
       const end = newline === -1 ? bytes.length : newline
-      if (parseKeys(bytes.toString('latin1', at, end)).keys.has(keyId))
+      if (parseKeys(bytes.toString('latin1', at, end)).keys.has(keyId)) {
         await handle.write(Buffer.alloc(end - at, '#'), 0, end - at, at)
+        found = true
+      }
       at = end + 1
     }
     bytes.fill(0)
@@ -127,6 +130,7 @@ const destroyLine = async (path: string, keyId: string): Promise<void> => {
   } finally {
     await handle.close()
   }
+  return found
 }
 
 /** Keys in a file of ours: refused where its group or others may read or write it. The last line is the current key; rotation adds a line. */

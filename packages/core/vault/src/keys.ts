@@ -70,7 +70,7 @@ export interface KeySource {
   /** Whether `read` would give something else than last time. */
   changed(): Promise<boolean>
   readonly add?: () => Promise<string>
-  readonly destroy?: (keyId: string) => Promise<void>
+  readonly destroy?: (keyId: string) => Promise<boolean>
 }
 
 const noneValid = (source: KeySource): Error =>
@@ -144,8 +144,8 @@ export const textKeys = (source: KeySource): KeyProvider => {
       ? {}
       : {
           destroy: async (keyId) => {
-            await source.destroy?.(keyId)
             kept = undefined
+            return (await source.destroy?.(keyId)) === true
           },
         }),
   }

@@ -105,6 +105,7 @@ export const openRecorder = ({
     const opening = async (): Promise<void> => {
       await open?.end()
       await oldest?.end()
+      await settle()
       await once(request, outcome, { version: details, repeatsUntil: until })
       window.opening = undefined
     }

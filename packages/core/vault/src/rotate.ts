@@ -191,13 +191,19 @@ const rotateKeyEncryptionKey = async (
   return { to: await provider.current(), made, rewrapped: count, from }
 }
 
+export const whatToRotate = ({
+  keyEncryptionKey,
+  dataKeys,
+}: RotateOptions): { readonly keyEncryptionKey: boolean; readonly dataKeys: boolean } => {
+  const both = keyEncryptionKey === undefined && dataKeys === undefined
+  return { keyEncryptionKey: keyEncryptionKey ?? both, dataKeys: dataKeys ?? both }
+}
+
 export const rotate = async (rotation: Rotation, options: RotateOptions): Promise<Rotated> => {
-  const both = options.keyEncryptionKey === undefined && options.dataKeys === undefined
+  const what = whatToRotate(options)
   return {
-    ...(both || options.keyEncryptionKey === true
-      ? { keyEncryptionKey: await rotateKeyEncryptionKey(rotation, options) }
-      : {}),
-    ...(both || options.dataKeys === true ? { dataKeys: await rotateDataKeys(rotation, options) } : {}),
+    ...(what.keyEncryptionKey ? { keyEncryptionKey: await rotateKeyEncryptionKey(rotation, options) } : {}),
+    ...(what.dataKeys ? { dataKeys: await rotateDataKeys(rotation, options) } : {}),
   }
 }
 
@@ -249,5 +255,10 @@ export const destroyKey = ({ store, tenant, provider, keys }: Rotation, keyId: s
         next: `Nothing in this vault needs ${keyId}: take it out there`,
         details: { what: 'destroying a key' },
       })
-    await provider.destroy(keyId)
+    if (!(await provider.destroy(keyId)))
+      throw integrationError('not_found', {
+        what: `this vault has no key ${keyId}`,
+        next: 'See them with: ecokit vault status',
+        details: {},
+      })
   })

@@ -63,8 +63,8 @@ export interface KeyProvider {
   unwrap(keyId: string, wrapped: Uint8Array, aad: Uint8Array): Promise<Uint8Array>
   /** Makes a new key, which is the current one from then on; absent where somebody else makes keys. */
   add?(): Promise<string>
-  /** Destroys a key for good; absent where somebody else keeps them. */
-  destroy?(keyId: string): Promise<void>
+  /** Destroys a key for good, and says false where there is none; absent where somebody else keeps them. */
+  destroy?(keyId: string): Promise<boolean>
 }
 
 export interface VaultOptions {

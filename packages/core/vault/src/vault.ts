@@ -6,7 +6,7 @@ import { locked } from './locked.ts'
 import { openReads } from './reads.ts'
 import { codeOf, guarded, openRecorder, requestOf } from './recorder.ts'
 import { isSealed, openRecords } from './records.ts'
-import { batchRows, destroyKey, rotate } from './rotate.ts'
+import { batchRows, destroyKey, rotate, whatToRotate } from './rotate.ts'
 import {
   activateVersion,
   addVersion,
@@ -170,7 +170,7 @@ export const openVault = async ({
     activate: (name, version, access) =>
       act('activate', name, access, { version }, () => activateVersion(records, name, version)),
     rotate: (options, access) => {
-      const { keyEncryptionKey, dataKeys } = options
+      const { keyEncryptionKey, dataKeys } = whatToRotate(options)
       return act('rotate', everything, access, { keyEncryptionKey, dataKeys }, () => rotate(rotation, options))
     },
     destroyKey: (keyId, access) =>
