@@ -14,6 +14,13 @@ interface Proof {
   readonly count: number
 }
 const proofs: Readonly<Record<string, Proof>> = {
+  egress: {
+    claim:
+      'hostile URLs, configs, redirects, next pages, paths, resolvers and proxies: no connection reaches a listener that it should not; public names and addresses are not blocked',
+    file: 'packages/core/http/test/egress.test.ts',
+    variable: 'ECOKIT_EGRESS',
+    count: 10_000,
+  },
   kill: {
     claim:
       'processes killed with SIGKILL at seeded moments of a sync into DuckDB (merge, append and reconcile): nothing lost, nothing doubled; a naive sink is caught',

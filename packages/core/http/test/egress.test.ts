@@ -6,7 +6,7 @@ import { guardedLookup } from '../src/transport.ts'
 import type { NetworkRuntime } from '../src/index.ts'
 import { handOverCounts } from '../../../../tools/proofs/counts.ts'
 import { anything, attacks, get, resolving, runtimeOf, startServers, within } from './egress-attacks.ts'
-import { publicAddresses, publicNames } from './egress-forms.ts'
+import { forms6, lies, metadataAddresses, publicAddresses, publicNames } from './egress-forms.ts'
 import { failure } from './support.ts'
 
 const wanted = Number(process.env['ECOKIT_EGRESS'] ?? 1500)
@@ -93,6 +93,12 @@ test('public addresses and names are not mistaken for others', async () => {
     passed++
   }
   expect(passed).toBeGreaterThan(150)
+})
+test('no form of an address that is not public passes for one', () => {
+  const all = [...lies([]).flat(), ...metadataAddresses, ...forms6.map((host) => host.slice(1, -1))]
+  for (const address of all)
+    expect({ address, public: kindOf(address) === 'public' }).toEqual({ address, public: false })
+  expect(all.length).toBeGreaterThan(50)
 })
 test('of several addresses only those are used that the name may lead to', async () => {
   const hosts = resolveHosts(['{url}'], { url: 'https://tracking.example.com' })
