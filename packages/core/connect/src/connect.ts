@@ -181,13 +181,21 @@ export const connectUnknown = (
         partner,
         config,
         http,
-        tokens: runtime.tokens ?? memoryShared(clock.now),
-        now: clock.now,
-        sleep: clock.sleep,
+        tokens: runtime.tokens ?? memoryShared(() => clock.now()),
+        now: () => clock.now(),
+        sleep: (ms, signal) => clock.sleep(ms, signal),
         random: runtime.random ?? Math.random,
       })))
   const network = attempt(() =>
-    openNetwork({ partner, hosts: manifest.hosts, config, authorizer, secrets, runtime: line.counted }),
+    openNetwork({
+      partner,
+      hosts: manifest.hosts,
+      tokenHosts: scheme?.hosts ?? [],
+      config,
+      authorizer,
+      secrets,
+      runtime: line.counted,
+    }),
   )
   const session = attempt(
     () =>
