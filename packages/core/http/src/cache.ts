@@ -24,6 +24,8 @@ export interface Key {
 const megabyte = 1024 * 1024
 const sharedBytes = megabyte
 const dayMs = 86_400_000
+/** How often one call may ask for a key. */
+const asksPerCall = 3
 /** What an entry costs beside its bytes, roughly. */
 const overhead = 1024
 
@@ -72,21 +74,21 @@ const added = (target: Target, sent: Target): string => {
 }
 
 /**
- * The name of a credential for a store that others can read: from a password nobody may find the password, so it is derived slowly, once; and only for a credential that comes
- * twice, as those of schemes that sign each request never do.
+ * The name of a credential for a store that others can read: nobody may find a password by trying them out, so the name is derived slowly, once for each credential, and only for those
+ * that more than one call comes with: a scheme that signs each request would have it derived each time.
  */
 const slowly = (partner: string): ((credential: string) => Promise<string> | undefined) => {
-  const once = new Set<string>()
+  const seen = new Map<string, number>()
   const names = new Map<string, Promise<string>>()
   return (credential) => {
     if (credential === '') return Promise.resolve('none')
     const known = names.get(credential)
     if (known !== undefined) return known
-    if (!once.delete(credential)) {
-      if (once.size > 1000) once.clear()
-      once.add(credential)
-      return undefined
-    }
+    const times = (seen.get(credential) ?? 0) + 1
+    if (seen.size > 1000) seen.clear()
+    seen.set(credential, times)
+    if (times <= asksPerCall) return undefined
+    seen.delete(credential)
     const name = import('node:crypto').then(
       ({ scrypt }) =>
         new Promise<string>((resolve, reject) => {

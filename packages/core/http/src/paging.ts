@@ -3,7 +3,7 @@ import type { CallOptions, JsonRequest, Paging } from '@ecokit/contracts'
 import { header } from './body.ts'
 import { requestError } from './failure.ts'
 import { nextLink } from './link.ts'
-import { perform } from './perform.ts'
+import { recall } from './recall.ts'
 import { checkedJson } from './reply.ts'
 import { hostNotAllowed } from './target.ts'
 import type { Call, Hop, Wire } from './wire.ts'
@@ -73,7 +73,7 @@ export async function* readPages<T>(
   let offset = paging.kind === 'offset' ? startOf(request, paging) : 0
   for (;;) {
     const sent = call
-    const read = await perform<Page<T>>(wire, call, options, async (answer, hop, stop) => ({
+    const read = await recall<Page<T>>(wire, call, options, async (answer, hop, stop) => ({
       page: await checkedJson(schema, sent, answer, hop, stop),
       link: header(answer.headers, 'link'),
       hop,

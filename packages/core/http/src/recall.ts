@@ -40,14 +40,17 @@ const find = async (cache: Cache, call: Call, options: CallOptions | undefined):
 }
 
 /** Sends a call unless the reply that is kept may be used (RFC 9111); asks whether that is still right where it is old. */
-export const recall = async <T>(
+export const recall = <T>(wire: Wire, call: Call, options: CallOptions | undefined, read: Read<T>): Promise<T> =>
+  wire.cache === undefined ? perform(wire, call, options, read) : recalled(wire, wire.cache, call, options, read)
+
+const recalled = async <T>(
   wire: Wire,
+  cache: Cache,
   call: Call,
   options: CallOptions | undefined,
   read: Read<T>,
 ): Promise<T> => {
-  const { cache, clock } = wire
-  if (cache === undefined) return perform(wire, call, options, read)
+  const { clock } = wire
   if (!mayKeep(call)) {
     try {
       return await perform(wire, call, options, read)

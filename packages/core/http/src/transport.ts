@@ -39,7 +39,8 @@ export const guardedLookup =
       else if (options.all === true) callback(null, allowed)
       else callback(null, first.address, first.family)
     }
-    if (lookup === undefined) systemLookup(name, { ...options, all: true }, (error, all) => found(error, error === null ? all : []))
+    if (lookup === undefined)
+      systemLookup(name, { ...options, all: true }, (error, all) => found(error, error === null ? all : []))
     else
       lookup(name).then(
         (addresses) => setImmediate(found, null, addresses),
