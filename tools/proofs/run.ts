@@ -28,6 +28,13 @@ const proofs: Readonly<Record<string, Proof>> = {
     variable: 'ECOKIT_KILLS',
     count: 1000,
   },
+  refresh: {
+    claim:
+      'single-use refresh tokens of oidc-provider: fifty callers in each of two processes cause one exchange for each expiry; a winner killed before the issuer saw it loses nothing, one killed with the answer on its way loses nothing where the issuer has a reuse window, and elsewhere its token is not sent again',
+    file: 'packages/core/auth/test/refresh',
+    variable: 'ECOKIT_REFRESHES',
+    count: 100,
+  },
 }
 
 const { values, positionals } = parseArgs({

@@ -90,12 +90,12 @@ const appScheme = () =>
   })
 
 test('a login by browser with PKCE, renewed with rotating refresh tokens', async () => {
-  const { url, exchanges } = await issuer({ clients: [app] })
+  const { url } = await issuer({ clients: [app] })
   const authorizer = appScheme().open({ clientId: 'app' }, contextOf({ issuer: url }))
   const nobody = await failure(authorization(authorizer), 'reauthorization_required')
   expect(nobody.message).toBe('acme: oauth_authorization_code: nobody has logged in yet. Run: ecokit login acme')
   let page: { status: number; text: string } | undefined
-  const status = await authorizer.login({
+  const status = await authorizer.login?.({
     show: async (step) => {
       page = await browse(step.url)
     },
