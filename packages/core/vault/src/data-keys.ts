@@ -193,7 +193,14 @@ export const openDataKeys = ({
           .where('kek_id', '<>', current)
           .executeTakeFirst()
         if (row === undefined || row.wrapped === null) return { count, from: [...from] }
-        const bytes = await provider.unwrap(row.kek_id, row.wrapped, boundTo(tenant, row.id))
+        let bytes: Uint8Array
+        try {
+          bytes = await provider.unwrap(row.kek_id, row.wrapped, boundTo(tenant, row.id))
+        } catch (error) {
+          // Another process may have wrapped it anew meanwhile, and destroyed what it was wrapped by.
+          if ((await rowOf(row.id))?.kek_id === row.kek_id) throw error
+          continue
+        }
         const { keyId, wrapped } = await provider.wrap(bytes, boundTo(tenant, row.id))
         bytes.fill(0)
         await locked(store, async (db) => {

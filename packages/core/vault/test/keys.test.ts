@@ -33,7 +33,7 @@ test('a key file is made once, closed to others, and wraps', async () => {
   const provider = fileKeys(file)
   expect(await provider.current()).toBe(id)
   await behaves(provider)
-  if (process.platform !== 'win32') expect((await stat(file)).mode & 0o777).toBe(0o600)
+  expect((await stat(file)).mode & 0o777).toBe(process.platform === 'win32' ? 0o666 : 0o600)
   const before = await readFile(file, 'utf8')
   await expect(makeKeyFile(file)).rejects.toMatchObject({ code: 'conflict' })
   expect(await readFile(file, 'utf8')).toBe(before)

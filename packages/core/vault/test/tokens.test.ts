@@ -45,16 +45,19 @@ test('get, put with what was expected, expiry and delete do what memoryShared do
         expect(mine === undefined || mine.version >= (theirs?.version ?? 0)).toBe(true)
         if (one.kind === 'wait') now += 5
         else if (one.kind === 'delete') await Promise.all([tokens.delete(key), model.delete(key)])
-        else {
+        let results: readonly [boolean, boolean] = [true, true]
+        if (one.kind === 'put') {
           const expected = (current: number | undefined): { readonly expected?: number } =>
             one.expected === 'any'
               ? {}
               : { expected: one.expected === 'none' ? 0 : (current ?? 0) + (one.expected === 'stale' ? 1 : 0) }
           const until = one.ttl === undefined ? {} : { expiresAt: now + one.ttl }
-          expect(await tokens.put(key, `v${index}`, { ...expected(mine?.version), ...until })).toBe(
+          results = [
+            await tokens.put(key, `v${index}`, { ...expected(mine?.version), ...until }),
             await model.put(key, `v${index}`, { ...expected(theirs?.version), ...until }),
-          )
+          ]
         }
+        expect(results[0]).toBe(results[1])
       }
     }),
     { numRuns: 60 },
