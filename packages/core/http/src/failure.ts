@@ -200,7 +200,7 @@ const broken = new Set([
 ])
 /** What undici says of a proxy that does not let us through; its words hold a status and nothing else. */
 const proxyStatus = /^Proxy (?:response|Authentication Required) \((\d{3})\)/
-const slow = new Set(['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'])
+const slow = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'])
 const untrusted =
   /^(?:CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_|ERR_SSL_|ERR_OSSL|EPROTO|HOSTNAME_MISMATCH|INVALID_CA)/
 const malformed =
@@ -252,6 +252,16 @@ export const transportFailure = (about: About, error: unknown, timeoutMs: number
       `Try again; if it stays, look into the log of ${origin}`,
       { cause },
     )
+  if (cause === 'UND_ERR_CONNECT_TIMEOUT') {
+    const allowed = /timeout: (\d+)ms/.exec(error instanceof Error ? error.message : '')?.[1]
+    return fail(
+      'safe',
+      'timeout',
+      `could not connect within ${allowed ?? timeoutMs} ms`,
+      `Is the server at ${origin} running, and does the network let us through to it?`,
+      { timeoutMs: Number(allowed ?? timeoutMs) },
+    )
+  }
   if (slow.has(cause)) return timeoutFailure(about, timeoutMs)
   if (untrusted.test(cause))
     return fail(

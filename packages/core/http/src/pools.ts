@@ -38,11 +38,11 @@ export const openPools = (
     open.set(key, transport.dispatcher)
     return transport
   }
-  const given = async (key: string, origin: string): Promise<Dispatcher> => {
+  // A dispatcher of the host's own has its own sockets; what the name of the origin says is checked all the same.
+  const given = async (dispatcher: Dispatcher, key: string, origin: string): Promise<Dispatcher> => {
     const { reachOf } = await import('./transport.ts')
     const refusal = reachOf(partner, origin, hosts, runtime.privateNetworks).refusal()
     if (refusal !== undefined) throw refusal
-    const dispatcher = runtime.dispatcher as Dispatcher
     open.set(key, dispatcher)
     return dispatcher
   }
@@ -52,15 +52,14 @@ export const openPools = (
       const key = number === 0 ? origin : `${origin} ${number}`
       const ready = open.get(key)
       if (ready !== undefined) return ready
-      // A dispatcher of the host's own has its own sockets; what the name of the origin says is checked all the same.
-      if (runtime.dispatcher !== undefined) return given(key, origin)
+      if (runtime.dispatcher !== undefined) return given(runtime.dispatcher, key, origin)
       const coming = opening.get(key) ?? make(key, origin, certificate)
       opening.set(key, coming)
       return coming.then(({ dispatcher }) => dispatcher)
     },
     close: async () => {
-      const made = await Promise.allSettled(opening.values())
-      await Promise.all(made.map((each) => (each.status === 'fulfilled' ? each.value.destroy() : undefined)))
+      for (const each of await Promise.allSettled(opening.values()))
+        if (each.status === 'fulfilled') await each.value.destroy()
     },
   }
 }

@@ -20,6 +20,9 @@ const mayKeep = (call: Call): boolean =>
 
 const answerOf = (kept: Kept): Collected => ({ status: 200, headers: kept.headers, bytes: kept.bytes, whole: true })
 
+/** Instead of a reply that may not be used. */
+const notOurs: unique symbol = Symbol('not ours')
+
 interface Found {
   readonly key: Key
   readonly kept: Kept | undefined
@@ -82,23 +85,19 @@ const recalled = async <T>(
   const asking: Call = asks ? { ...call, headers: { ...call.headers, ...conditions } } : call
   const requestedAt = clock.now()
   const url = call.origin + call.path
-  let unusable = false
   const keep = async (answer: Answer, sent: Target): Promise<void> => {
     if (answer.status !== 200 || !('bytes' in answer) || !answer.whole) return
     const key = await cache.key(asking, sent)
     const keeping = toKeep(sent.headers, answer, requestedAt, clock.now())
     await (keeping === undefined ? cache.delete(key) : cache.put(key, keeping))
   }
-  const value = await perform<T | undefined>(wire, asking, options, async (answer, hop, stop) => {
+  const value = await perform<T | typeof notOurs>(wire, asking, options, async (answer, hop, stop) => {
     // A redirect that was followed is another resource's reply.
     const same = hop.url === url
     if (answer.status === 304 && asks) {
       const mended = kept === undefined || !same ? undefined : renewed(kept, answer.headers, requestedAt, clock.now())
       const key = await cache.key(asking, hop.sent)
-      if (mended === undefined || key.own !== found?.key.own) {
-        unusable = true
-        return undefined
-      }
+      if (mended === undefined || key.own !== found?.key.own) return notOurs
       await cache.put(key, mended)
       return read(answerOf(mended), hop, stop)
     }
@@ -106,5 +105,5 @@ const recalled = async <T>(
     return read(answer, hop, stop)
   })
   // The partner said "as before" of something that we cannot show: of other credentials, or of a reply that is another by now.
-  return unusable ? perform(wire, call, options, read) : (value as T)
+  return value === notOurs ? perform(wire, call, options, read) : value
 }

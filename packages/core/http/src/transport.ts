@@ -48,6 +48,9 @@ export const guardedLookup =
       )
   }
 
+/** Its types do not say that it gives the socket at once. */
+type Connect = (...args: Parameters<buildConnector.connector>) => Socket
+
 /** undici's connector, with the address of every socket checked before anything is sent through it. */
 const guardedConnector = (
   reach: Reach,
@@ -56,7 +59,7 @@ const guardedConnector = (
   connecting: Set<Socket>,
 ): buildConnector.connector => {
   const lookup = guardedLookup(reach, runtime.lookup)
-  const build = (timeout: number) => buildConnector({ ...tls, timeout, lookup })
+  const build = (timeout: number) => buildConnector({ ...tls, timeout, lookup }) as unknown as Connect
   let timeout = connectTimeoutMs()
   let connect = build(timeout)
   return (options, callback) => {
@@ -65,24 +68,20 @@ const guardedConnector = (
       connect = build(timeout)
     }
     // Node asks no lookup for a host that is an address, so that one was checked when the pool was opened.
-    const socket = connect(options, (...result) => {
-      connecting.delete(socket)
-      const [error, connected] = result
-      if (error !== null) {
-        callback(error, null)
-        return
-      }
-      const address = connected.remoteAddress
+    const connected = (made: Socket): void => {
+      const address = made.remoteAddress
       if (address !== undefined && reach.allows(address)) {
-        callback(null, connected)
+        callback(null, made)
         return
       }
-      connected.on('error', () => {}).destroy()
-      callback(
-        (address === undefined ? undefined : reach.refusal(address)) ?? failed('ECONNRESET', 'closed at once'),
-        null,
-      )
-    }) as unknown as Socket
+      made.on('error', () => {}).destroy()
+      callback(reach.refusal(address) ?? failed('ECONNRESET', 'closed at once'), null)
+    }
+    const socket = connect(options, (...[error, made]) => {
+      connecting.delete(socket)
+      if (error === null) connected(made)
+      else callback(error, null)
+    })
     connecting.add(socket)
   }
 }

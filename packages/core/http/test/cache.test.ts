@@ -259,9 +259,7 @@ describe('whose reply it is', () => {
 
 test('only so many bytes are kept, and what was used last stays', async () => {
   const { url, received } = await serve((request, response) =>
-    response
-      .writeHead(200, { 'cache-control': 'max-age=600' })
-      .end(`{"path":"${String(request.url)}${'x'.repeat(10_000)}"}`),
+    response.writeHead(200, { 'cache-control': 'max-age=600' }).end(`{"path":"${request.url}${'x'.repeat(10_000)}"}`),
   )
   const { http } = opened(url, { runtime: { cache: { maxBytes: 50_000 } } })
   const ask = (path: number) => http.json({ method: 'GET', path: String(path) }, anything)

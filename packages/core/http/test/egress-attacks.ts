@@ -171,7 +171,9 @@ const byName = (addresses: readonly string[]): Attack[] => {
             config: { url: home },
             runtime: { lookup },
             authorizer: (anonymous) => ({
-              authorize: async () => void (await anonymous(url).json(get, anything)),
+              authorize: async () => {
+                await anonymous(url).json(get, anything)
+              },
             }),
           },
           ({ http }) => http(home).json(get, anything),
@@ -247,8 +249,8 @@ const tricks = (): string[] => {
     `javascript:fetch('http://${bad}')`,
     `${home}@${bad}`,
     `${home}:${port}`,
-    `${home.replace(/\d+$/, String(port))}`,
-    `${home.replace(/\d+$/, `00${port}`)}`,
+    home.replace(/\d+$/, String(port)),
+    home.replace(/\d+$/, `00${port}`),
     `http://127.0.0.1:${port + 65536}/`,
     `http://[::1]:${port}`,
     `http://127.0.0.1:${port}:80/`,

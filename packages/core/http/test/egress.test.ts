@@ -42,7 +42,7 @@ test(
   async () => {
     const all = attacks(wanted, seed)
     expect(new Set(all.slice(0, 300).map(({ name }) => name)).size).toBe(300)
-    const { port, reached } = servers
+    const { reached } = servers
     const before = reached()
     let refused = 0
     const odd: string[] = []
@@ -51,10 +51,10 @@ test(
         () => undefined,
         (reason: unknown) => reason,
       )
-      if (reached() !== before) expect.unreachable(`a connection came through: ${name}`)
+      if (reached() !== before) throw new Error(`a connection came through: ${name}`)
       if (error === undefined) continue
       refused++
-      if (!isIntegrationError(error)) odd.push(`${name}: ${String(error)}`)
+      if (!isIntegrationError(error)) odd.push(`${name}: ${error instanceof Error ? error.message : typeof error}`)
     }
     expect(odd).toEqual([])
     // The others went to the partner's own server, as a path of it.

@@ -73,7 +73,7 @@ test('a body before decompression is bounded too, announced or not', async () =>
   await failure(http.json({ method: 'GET', path: 'chunked' }, anything), 'too_large')
 })
 test('what is compressed more than three times over, or in a way nobody knows, is refused', async () => {
-  for (const encoding of ['gzip, gzip, gzip, gzip', 'lzma', 'gzip, compress', `${'gzip,'.repeat(500)}`]) {
+  for (const encoding of ['gzip, gzip, gzip, gzip', 'lzma', 'gzip, compress', 'gzip,'.repeat(500)]) {
     const { url } = await serve((_, response) =>
       response.writeHead(200, { 'content-encoding': encoding }).end(gzipSync('{}')),
     )

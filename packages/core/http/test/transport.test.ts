@@ -266,7 +266,9 @@ describe('sockets', () => {
     await network.close()
     await call
     const slow = open(url, { runtime: { lookup, policy: { connectTimeoutMs: 20, attempts: 1 } } })
-    await failure(slow.http(url, { timeoutMs: 60_000 }).json(get, anything), 'timeout')
+    const error = await failure(slow.http(url, { timeoutMs: 60_000 }).json(get, anything), 'timeout')
+    expect(error.details).toEqual({ timeoutMs: 20 })
+    expect(error.message).toContain('could not connect within 20 ms')
   })
   test('none is left after close, in use or not', async () => {
     const { url, sockets } = await serve((request, response) => {
