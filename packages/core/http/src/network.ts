@@ -89,7 +89,18 @@ export const openNetwork = (options: NetworkOptions): Network => {
   // Issuers of tokens are other services: a partner that is paced or sick must not keep a token from being renewed, nor a renewal wait for the slot of the call that needs it.
   const { rate: _rate, ...unpaced } = settings
   const issuers = openGuard({ partner, policy: unpaced, clock, random: runtime.random })
-  const outer: Wire = { ...wire, hosts: tokenHosts, cache: undefined, guard: issuers, replace: undefined }
+  // They outlive the partner's calls for a moment: to cut an exchange in two could lose a single-use refresh token.
+  const asking = { stops: new Set<Stop>(), closing: new AbortController() }
+  const outer: Wire = {
+    ...wire,
+    ...asking,
+    timer: openTimer(asking.stops, clock),
+    closed: undefined,
+    hosts: tokenHosts,
+    cache: undefined,
+    guard: issuers,
+    replace: undefined,
+  }
   const anonymous: OpenHttp = (baseUrl, settings) => openBase(outer, () => undefined, baseUrl, settings)
   let authorizer = typeof options.authorizer === 'function' ? options.authorizer(anonymous) : options.authorizer
   const end = (): void => {
@@ -108,6 +119,9 @@ export const openNetwork = (options: NetworkOptions): Network => {
     },
     close: async () => {
       end()
+      await authorizer?.close?.().catch(() => {})
+      asking.closing.abort()
+      for (const stop of asking.stops) stop.halt('closed')
       await pools.close()
     },
   }
