@@ -4,6 +4,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:https'
 import path from 'node:path'
 import { integrationError } from '@ecokit/contracts'
+import { certificate, key } from './azurite-certificate.ts'
 import { withLock } from './lock.ts'
 import { end, startAnywhere } from './process.ts'
 import type { PythonOptions } from './python.ts'
@@ -74,12 +75,8 @@ export const azurite = async (options: PythonOptions = {}): Promise<string> => {
 }
 
 export interface AzuriteOptions extends PythonOptions {
-  /** Holds its log and certificate; the data is in memory. */
+  /** Holds its log; the data is in memory. */
   readonly folder: string
-  /** PEM texts for https; azurite takes OAuth over nothing else. */
-  readonly certificate: { readonly cert: string; readonly key: string }
-  /** Whom to trust when it is asked whether it is up; a PEM text. */
-  readonly ca: string
   /** Default 60,000 ms. */
   readonly startTimeoutMs?: number
 }
@@ -87,15 +84,20 @@ export interface AzuriteOptions extends PythonOptions {
 export interface Azurite extends AsyncDisposable {
   /** With the account (`devstoreaccount1`), without a trailing slash. */
   readonly url: string
+  /** Its certificate in PEM, for those who are to trust it: azurite takes OAuth over https only. */
+  readonly ca: string
   stop(): Promise<void>
 }
 
-const answers = (port: number, ca: string): Promise<boolean> =>
+const answers = (port: number): Promise<boolean> =>
   new Promise((resolve) => {
-    const asked = request({ host: '127.0.0.1', port, path: '/', ca, timeout: 2000, agent: false }, (reply) => {
-      reply.resume()
-      resolve(true)
-    })
+    const asked = request(
+      { host: '127.0.0.1', port, path: '/', ca: certificate, timeout: 2000, agent: false },
+      (reply) => {
+        reply.resume()
+        resolve(true)
+      },
+    )
     asked.on('timeout', () => asked.destroy())
     asked.on('error', () => resolve(false))
     asked.end()
@@ -106,10 +108,10 @@ export const startAzurite = async (options: AzuriteOptions): Promise<Azurite> =>
   const script = await azurite(options)
   const folder = path.resolve(options.folder)
   await mkdir(folder, { recursive: true })
-  const cert = path.join(folder, 'cert.pem')
-  const key = path.join(folder, 'key.pem')
-  await writeFile(cert, options.certificate.cert)
-  await writeFile(key, options.certificate.key, { mode: 0o600 })
+  const certFile = path.join(folder, 'cert.pem')
+  const keyFile = path.join(folder, 'key.pem')
+  await writeFile(certFile, certificate)
+  await writeFile(keyFile, key, { mode: 0o600 })
   const { port, child } = await startAnywhere({
     title: 'azurite',
     log: path.join(folder, 'azurite.log'),
@@ -119,14 +121,15 @@ export const startAzurite = async (options: AzuriteOptions): Promise<Azurite> =>
       spawn(
         process.execPath,
         [serveNodeScript, script, '--blobHost', '127.0.0.1', '--blobPort', String(chosen), '--oauth', 'basic']
-          .concat('--cert', cert, '--key', key, '--inMemoryPersistence')
+          .concat('--cert', certFile, '--key', keyFile, '--inMemoryPersistence')
           .concat('--skipApiVersionCheck', '--disableTelemetry'),
         { cwd: folder, detached: process.platform !== 'win32', stdio: ['pipe', output, output], windowsHide: true },
       ),
-    ready: async (chosen, text) => text.includes('successfully listens on') && (await answers(chosen, options.ca)),
+    ready: async (chosen, text) => text.includes('successfully listens on') && (await answers(chosen)),
   })
   return {
     url: `https://127.0.0.1:${port}/devstoreaccount1`,
+    ca: certificate,
     stop: () => end(child, 'stop'),
     [Symbol.asyncDispose]: () => end(child, 'stop'),
   }

@@ -5,7 +5,6 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startAzurite, type Azurite } from '@ecokit/peers'
 import { requirePeer } from '@ecokit/peers/vitest'
 import { microsoftEntraSecret } from '../src/index.ts'
-import { authority, serverCertificate, serverKey } from './fixtures/certificates.ts'
 import { startIssuers, type Issuers } from './issuers.ts'
 import { refusal, through } from './through.ts'
 
@@ -18,11 +17,7 @@ peer.describe('azurite with OAuth', () => {
   beforeAll(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'ecokit-azurite-'))
     issuers = await startIssuers()
-    azurite = await startAzurite({
-      folder,
-      certificate: { cert: serverCertificate, key: serverKey },
-      ca: authority,
-    })
+    azurite = await startAzurite({ folder })
   }, 120_000)
   afterAll(async () => {
     await azurite?.stop()
@@ -38,7 +33,7 @@ peer.describe('azurite with OAuth', () => {
     const { http, network } = through(
       scheme,
       { clientId, clientSecret },
-      { url: azurite?.url ?? '', config, ca: authority },
+      { url: azurite?.url ?? '', config, ca: azurite?.ca ?? '' },
     )
     try {
       const headers = { 'x-ms-version': '2024-08-04', 'x-ms-date': new Date().toUTCString() }

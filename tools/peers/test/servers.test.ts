@@ -1,0 +1,46 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { createInterface } from 'node:readline'
+import { afterAll, expect, test, vi } from 'vitest'
+import { requirePeer } from '../vitest.ts'
+
+const moto = await requirePeer('moto')
+const azurite = await requirePeer('azurite')
+const folder = await mkdtemp(path.join(tmpdir(), 'ecokit-servers-'))
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+const reached = (url: string): Promise<boolean> =>
+  fetch(url).then(
+    () => true,
+    // azurite's certificate is trusted by nobody, which is an answer too.
+    (error: unknown) => (error as { cause?: { code?: string } }).cause?.code !== 'ECONNREFUSED',
+  )
+/** Starts a server in a process of its own and kills that process; gives the server's address. */
+const orphan = async (call: string): Promise<string> => {
+  const script = `
+    const { startAzurite, startMoto } = await import(${JSON.stringify(new URL('../index.ts', import.meta.url).href)})
+    console.log((await ${call}).url)`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script, folder], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const [url] = (await once(createInterface(child.stdout), 'line')) as [string]
+  expect(await reached(url)).toBe(true)
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+  return url
+}
+const gone = (url: string) => vi.waitFor(async () => expect(await reached(url)).toBe(false), { timeout: 15_000 })
+
+moto.describe('moto', () => {
+  test('goes with a caller that was killed', async () => {
+    await gone(await orphan('startMoto({ folder: process.argv[1] })'))
+  })
+})
+azurite.describe('azurite', () => {
+  test('goes with a caller that was killed', async () => {
+    await gone(await orphan('startAzurite({ folder: process.argv[1] })'))
+  })
+})
