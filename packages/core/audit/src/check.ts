@@ -1,0 +1,232 @@
+import { hash as digest } from 'node:crypto'
+import { beginning, start } from './entry.ts'
+import { type HeadFacts, type HeadText, markLength, markOf, type ReadHead, readHead } from './heads.ts'
+import type { Fault, Verdict, Verifier } from './types.ts'
+
+/** An entry as it is found; nothing about it is taken for granted. */
+export interface FoundEntry {
+  readonly position: number
+  readonly entry: unknown
+  readonly hash: unknown
+}
+/** A stretch of the log: entries by position, and the kept heads among them. */
+export interface Page {
+  readonly entries: readonly FoundEntry[]
+  readonly heads: readonly (HeadText & { readonly position: number })[]
+  /** Only in the last page: the newest head, an entry that stands before the first, and whether the end itself is missing. */
+  readonly end?: { readonly newest: HeadText | undefined; readonly stray?: number | undefined; readonly cut?: boolean }
+}
+export interface Checked {
+  readonly entries: number
+  readonly newest: HeadFacts | undefined
+}
+type Failure = Extract<Verdict, { ok: false }>
+export type Result = { readonly ok: true; readonly checked: Checked } | Failure
+
+/** Hashes since the last kept head are held, to tell which entry a head contradicts; not more than this, whatever became of the heads. */
+const heldAtMost = 20_000
+
+const failure = (position: number, kind: Fault, what: string): Failure => ({ ok: false, position, kind, what })
+const isSound = ({ position, entry, hash }: FoundEntry, n: number, previous: string): boolean =>
+  position === n &&
+  typeof entry === 'string' &&
+  entry.startsWith(beginning(n, previous)) &&
+  digest('sha256', entry) === hash
+
+const sentences: Readonly<Record<Fault, (position: number) => string>> = {
+  edited: (position) => `entry ${position} is not the one that was written`,
+  removed: (position) => `entry ${position} is gone`,
+  inserted: (position) => `entry ${position} was never written by this log`,
+  reordered: (position) => `entry ${position} stands in another place`,
+  truncated: (position) => `the log ends before entry ${position}, which was written`,
+}
+
+/**
+ * Follows the chain through the pages and stops at the first entry that is not as it was written. The chain alone shows that something is wrong; the signed
+ * head after it shows which entry it was, where somebody computed the chain anew; and what stands further on shows what was done.
+ */
+export const check = async (
+  pages: AsyncIterable<Page>,
+  trust: readonly Verifier[],
+  onPage: (entries: number) => void | Promise<void> = () => {},
+): Promise<Result> => {
+  const iterator = pages[Symbol.asyncIterator]()
+  let n = 0
+  let previous = start
+  /** The hash before the first of `held`, which are those of the entries after `heldFrom`. */
+  let base = start
+  let heldFrom = 0
+  let held: string[] = []
+  let lastHead: HeadFacts | undefined
+  let lastText = ''
+  /** Kept heads of entries that did not come yet. */
+  let ahead: Page['heads'] = []
+  let isSigned = false
+
+  const next = async (): Promise<Page | undefined> => {
+    const step = await iterator.next()
+    return step.done === true ? undefined : step.value
+  }
+
+  const hashAt = (position: number): string | undefined =>
+    position === heldFrom ? base : held[position - heldFrom - 1]
+
+  const read = (text: Partial<HeadText>): ReadHead => {
+    const head = readHead(text, trust)
+    if ('fault' in head) return head
+    if (head.facts.key === '' && isSigned) return { fault: 'is not signed, and earlier ones are' }
+    return head
+  }
+
+  /** The first entry from `from` to `to` that is not the one of which a genuine head keeps the mark. */
+  const contradicted = (head: HeadText, facts: HeadFacts, to: number): number | undefined => {
+    for (let position = Math.max(facts.since, heldFrom) + 1; position <= to; position++) {
+      const at = (position - facts.since - 1) * markLength
+      const found = hashAt(position)
+      if (found !== undefined && markOf(found) !== head.marks.slice(at, at + markLength)) return position
+    }
+    return undefined
+  }
+
+  /** Says what became of the log from `n + 1` on; `rest` is what was read and not yet looked at. */
+  const diagnose = async (rest: Page): Promise<Failure> => {
+    const wrong = n + 1
+    const buffered: FoundEntry[] = []
+    let position = wrong
+    let atEnd = false
+    /** Past the newest head, nothing was ever written. */
+    let beyond = false
+    // Forward to the head that covers it, which knows whether an entry before was exchanged together with its hash.
+    for (let page: Page | undefined = rest; page !== undefined && !atEnd; page = await next()) {
+      buffered.push(...page.entries)
+      atEnd = page.end !== undefined
+      const covering = [...page.heads, ...(page.end?.newest === undefined ? [] : [page.end.newest])]
+        .map((head) => ({ head, found: read(head) }))
+        .find(({ found }) => 'facts' in found && found.facts.since <= n)
+      if (covering !== undefined && 'facts' in covering.found) {
+        const { facts } = covering.found
+        position = contradicted(covering.head, facts, Math.min(n, facts.position)) ?? wrong
+        beyond = facts.position < position
+        break
+      }
+      if (buffered.length > heldAtMost) break
+    }
+    const text = beginning(position, hashAt(position - 1) ?? previous)
+    const here = position <= n ? undefined : buffered.find((one) => one.position === position)
+    const isElsewhere = (one: FoundEntry): boolean =>
+      one.position !== position && typeof one.entry === 'string' && one.entry.startsWith(text)
+    let more = buffered.some((one) => one.position > position)
+    let elsewhere = buffered.some(isElsewhere)
+    while (!elsewhere && !atEnd) {
+      const page = await next()
+      if (page === undefined) break
+      more ||= page.entries.length > 0
+      elsewhere = page.entries.some(isElsewhere)
+      atEnd = page.end !== undefined
+    }
+    const missing = position > n && here === undefined
+    const stated = /^\{"position":(\d+),/.exec(String(here?.entry))?.[1]
+    const displaced =
+      here !== undefined && Number(stated) !== position && digest('sha256', String(here.entry)) === here.hash
+    const kind: Fault = beyond
+      ? 'inserted'
+      : missing
+        ? elsewhere
+          ? 'reordered'
+          : more
+            ? 'removed'
+            : 'truncated'
+        : elsewhere
+          ? displaced
+            ? 'reordered'
+            : 'inserted'
+          : displaced
+            ? 'removed'
+            : 'edited'
+    return failure(position, kind, sentences[kind](position))
+  }
+
+  /** Whether a head that speaks of the entry just looked at agrees; a kept one begins a new stretch. */
+  const meet = (text: HeadText, row: number | undefined): Failure | undefined => {
+    const named = `the ${row === undefined ? 'newest head' : `head of entry ${row}`}`
+    const found = read(text)
+    if ('fault' in found) return failure(row ?? Math.max(1, n), 'edited', `${named} ${found.fault}`)
+    const { facts } = found
+    if (row !== undefined && (facts.position !== row || !facts.kept))
+      return failure(Math.min(facts.position, row), 'edited', `${named} was put into this place`)
+    const to = Math.min(n, facts.position)
+    const other = to === facts.position && hashAt(to) === facts.hash ? undefined : contradicted(text, facts, to)
+    if (other !== undefined)
+      return failure(
+        other,
+        'edited',
+        `${sentences.edited(other)}: the chain was computed anew, and ${named} knows another`,
+      )
+    if (row === undefined && facts.position < n)
+      return failure(facts.position + 1, 'inserted', sentences.inserted(facts.position + 1))
+    if (facts.position > n) return failure(n + 1, 'truncated', sentences.truncated(n + 1))
+    if (row === undefined && lastHead?.position === n)
+      return text.head === lastText ? undefined : failure(n, 'edited', `${named} is not the one that was written`)
+    if (facts.since !== (lastHead?.position ?? 0)) {
+      const gone = facts.since > (lastHead?.position ?? 0)
+      return failure(
+        Math.max(1, facts.since),
+        gone ? 'removed' : 'inserted',
+        gone ? `the head of entry ${facts.since} is gone` : `${named} does not follow the one before`,
+      )
+    }
+    if (facts.hash !== previous)
+      return failure(
+        facts.since + 1,
+        'edited',
+        `an entry from ${facts.since + 1} to ${n} is not the one that was written, and ${named} knows it`,
+      )
+    isSigned ||= facts.key !== ''
+    lastHead = facts
+    lastText = text.head
+    return undefined
+  }
+
+  try {
+    for (;;) {
+      const page = await next()
+      if (page === undefined) return failure(n + 1, 'truncated', `the log ends after entry ${n} without a head`)
+      const { entries, end } = page
+      const heads = [...ahead, ...page.heads]
+      let head = 0
+      for (let index = 0; ; index++) {
+        for (let row = heads[head]; row !== undefined && row.position <= n; row = heads[++head]) {
+          const failed = meet(row, row.position)
+          if (failed !== undefined) return failed
+          base = previous
+          heldFrom = n
+          held = []
+        }
+        const found = entries[index]
+        if (found === undefined) break
+        if (!isSound(found, n + 1, previous))
+          return await diagnose({ ...page, entries: entries.slice(index), heads: heads.slice(head) })
+        n += 1
+        previous = found.hash as string
+        held.push(previous)
+      }
+      if (held.length > heldAtMost) {
+        heldFrom += held.length - 1
+        base = held.at(-2) ?? base
+        held = held.slice(-1)
+      }
+      await onPage(n)
+      ahead = heads.slice(head)
+      if (end === undefined) continue
+      const late = heads[head]
+      if (late !== undefined) return await diagnose({ ...page, entries: [], heads: heads.slice(head) })
+      if (end.stray !== undefined) return failure(end.stray, 'inserted', sentences.inserted(end.stray))
+      if (end.newest === undefined && (n > 0 || end.cut === true))
+        return failure(n + 1, 'truncated', `the newest head is gone: nobody can tell what followed entry ${n}`)
+      const failed = end.newest === undefined ? undefined : meet(end.newest, undefined)
+      return failed ?? { ok: true, checked: { entries: n, newest: lastHead } }
+    }
+  } finally {
+    await iterator.return?.()
+  }
+}
