@@ -8,6 +8,7 @@ import {
 import { mlflow } from '../../../packages/connectors/mlflow/src/index.ts'
 import type { ToxicProxy } from '../../peers/index.ts'
 import { pick, randomOf, schedules, type HttpKind } from '../index.ts'
+import type { LogLine } from '../../../packages/core/http/src/index.ts'
 import type { Answer, Call } from './calls.ts'
 import type { Direct, Lane } from './world.ts'
 import { none } from '../../../packages/core/auth/src/index.ts'
@@ -34,13 +35,15 @@ export interface Cell {
 }
 export type Outcome = { readonly rows: Answer } | { readonly error: unknown }
 export interface Result {
-  readonly outcome: 'right' | string
+  /** `right`, or the code of the error. */
+  readonly outcome: string
   readonly requests: number
   readonly waits: number
   /** What is wrong with it; empty where nothing is. */
   readonly faults: readonly string[]
 }
 
+const maxBackoffMs = 1000
 let tokens = 0
 const renewing = {
   kind: 'bearer',
@@ -59,7 +62,7 @@ const renewing = {
   },
 } satisfies AuthScheme
 /** The connector with a credential that can be renewed, as OAuth's are. */
-const renewable: AnyConnector = { ...mlflow, manifest: { ...mlflow.manifest, auth: { renewing } } } as never
+const renewable: AnyConnector = { ...mlflow, manifest: { ...mlflow.manifest, auth: { renewing } } }
 
 /** A fault of TCP as the seed has it. */
 const poison = async (proxy: ToxicProxy, kind: TcpKind, index: number, random: () => number): Promise<void> => {
@@ -88,13 +91,13 @@ const poison = async (proxy: ToxicProxy, kind: TcpKind, index: number, random: (
   }
 }
 
-const open = (cell: Cell, lane: Lane, log: (line: unknown) => void): AnyConnection => {
+const open = (cell: Cell, lane: Lane, log: (line: LogLine) => void): AnyConnection => {
   const { kind, index } = cell
   const renews = kind === 'expired' && index % 2 === 0
   const url =
     lane.toxic !== undefined && kind.startsWith('tcp ') ? `http://127.0.0.1:${lane.toxic.port}` : lane.faults.url
   return connectUnknown(
-    renews ? renewable : (mlflow as unknown as AnyConnector),
+    renews ? renewable : mlflow,
     {
       name: 'tracking',
       config: { trackingUri: url },
@@ -103,8 +106,9 @@ const open = (cell: Cell, lane: Lane, log: (line: unknown) => void): AnyConnecti
     {
       clock: lane.clock,
       random: randomOf(cell.seed),
-      policy: { attempts: 4, backoffMs: 20, maxBackoffMs: 200, deadlineMs: 90_000 },
-      checkTimeoutMs: 2_500,
+      policy: { attempts: 4, backoffMs: 100, maxBackoffMs, deadlineMs: 90_000 },
+      // This limit runs on the machine's own clock.
+      checkTimeoutMs: 10_000,
       log,
     },
   )
@@ -138,7 +142,10 @@ const errorFaults = (error: unknown): readonly string[] => {
 /** The requests that changed something and reached the partner more often than once each. */
 const doubled = (lane: Lane): readonly string[] => {
   const sent = lane.faults.seen
-    .filter(({ method, path, forwarded }) => forwarded && method !== 'GET' && !path.endsWith('/search'))
+    // DELETE is idempotent (RFC 9110, 9.2.2).
+    .filter(
+      ({ method, path, forwarded }) => forwarded && ['POST', 'PATCH'].includes(method) && !path.endsWith('/search'),
+    )
     .map(({ method, path }) => `${method} ${path}`)
   return sent.filter((one, at) => sent.indexOf(one) !== at).map((one) => `sent twice: ${one}`)
 }
@@ -152,6 +159,17 @@ const impatient = (lane: Lane): readonly string[] =>
       .find((one) => one.method === method && one.path === path && one.query === query)
     return next === undefined || next.at >= notBefore ? [] : [`${path} came ${notBefore - next.at} ms too early`]
   })
+
+/** Waits that are longer than the longest that the partner has asked for, and a tenth. */
+const tooPatient = (lane: Lane, lines: readonly LogLine[]): readonly string[] => {
+  const asked = lane.faults.seen.flatMap(({ notBefore, at }) => (notBefore === undefined ? [] : [notBefore - at]))
+  if (asked.length === 0) return []
+  // Our own waits between repeats are at most the policy's.
+  const most = Math.max(...asked, maxBackoffMs) * 1.1
+  return lines.flatMap(({ waitMs = 0, event }) =>
+    waitMs > most ? [`${event}: waits ${waitMs} ms where ${most} were asked for`] : [],
+  )
+}
 
 /** Kinds that lose nothing and keep nobody from answering. */
 const harmless = new Set<Kind>([
@@ -173,14 +191,20 @@ const judge = (cell: Cell, outcome: Outcome, clean: Answer | undefined): { outco
   const lasting = schedule === 'all' || schedule === 'half'
   const mustSucceed = harmless.has(kind) || (passing.has(kind) && call.repeatable && !lasting)
   const health =
-    call.kind === 'check' && 'rows' in outcome ? (JSON.parse(outcome.rows[0]!) as Record<string, string>) : undefined
-  if ('error' in outcome || (health !== undefined && health['status'] !== 'healthy')) {
+    call.kind === 'check' && 'rows' in outcome
+      ? (JSON.parse(outcome.rows[0] ?? '') as { status: string; code?: string; message?: string })
+      : undefined
+  if ('error' in outcome || (health !== undefined && health.status !== 'healthy')) {
     const code =
-      'error' in outcome ? (isIntegrationError(outcome.error) ? outcome.error.code : 'foreign') : health!['code']!
-    const said = 'error' in outcome ? (outcome.error as Error).message : health!['message']
+      'error' in outcome
+        ? isIntegrationError(outcome.error)
+          ? outcome.error.code
+          : 'foreign'
+        : (health?.code ?? 'none')
+    const said = 'error' in outcome ? (outcome.error as Error).message : health?.message
     const faults = 'error' in outcome ? [...errorFaults(outcome.error)] : []
-    if (health?.['status'] === 'unhealthy' && !/^tracking: .+\. [A-Z].{8,}/.test(health['message']!))
-      faults.push(`a health without partner or next step: ${health['message']}`)
+    if (health?.status === 'unhealthy' && !/^tracking: .+\. [A-Z].{8,}/.test(health.message ?? ''))
+      faults.push(`a health without partner or next step: ${health.message}`)
     if (mustSucceed) faults.push(`should have gone well: ${said}`)
     return { outcome: code, faults }
   }
@@ -196,24 +220,27 @@ export const runCell = async (
   lane: Lane,
   direct: Direct,
   clean: Answer | undefined,
-  log: (line: unknown) => void = () => {},
+  log: (line: LogLine) => void = () => {},
 ): Promise<Result> => {
   const { call, kind, index, seed } = cell
-  const { faults: server, toxic, clock } = lane
+  const { faults: server, toxic } = lane
   const input = await call.prepare(direct, `cell-${seed}-${index}-${kind.replace(' ', '-')}-${call.name}`)
   const random = randomOf(seed)
   const tcp = kind.startsWith('tcp ')
-  if (tcp) {
+  if (tcp && toxic !== undefined) {
     server.set()
-    await poison(toxic!, kind.slice(4) as TcpKind, index, random)
+    await poison(toxic, kind.slice(4) as TcpKind, index, random)
   } else
     server.set({
       kind: kind as HttpKind,
       seed,
       schedule: pick(() => (index % schedules.length) / schedules.length + 0.01, schedules),
     })
-  clock.takeWaits()
-  const connection = open(cell, lane, log)
+  const lines: LogLine[] = []
+  const connection = open(cell, lane, (line) => {
+    lines.push(line)
+    log(line)
+  })
   const outcome = await within(hangAfterMs, settle(call.run(connection, input)))
   const closed = await within(hangAfterMs, connection.close())
   const faults: string[] = []
@@ -228,14 +255,14 @@ export const runCell = async (
       faults.push('said to be done, and is not')
   }
   if (!call.repeatable) faults.push(...doubled(lane))
-  faults.push(...impatient(lane))
+  faults.push(...impatient(lane), ...tooPatient(lane, lines))
   if (server.lured() > 0) faults.push('a request went to another host')
   const credentials = new Set(server.seen.map(({ authorization }) => authorization))
   if (kind === 'expired' && index % 2 === 0 && credentials.size > 2) faults.push('renewed more than once')
   const requests = server.seen.length
-  if (tcp) await toxic!.clear()
+  if (tcp) await toxic?.clear()
   const waited = Date.now() + 5000
   while (server.sockets() > 0 && Date.now() < waited) await new Promise((resolve) => setImmediate(resolve))
   if (server.sockets() > 0) faults.push(`${server.sockets()} sockets are left open`)
-  return { outcome: told, requests, waits: clock.takeWaits().length, faults }
+  return { outcome: told, requests, waits: lines.filter(({ waitMs = 0 }) => waitMs > 0).length, faults }
 }

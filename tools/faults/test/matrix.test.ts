@@ -33,7 +33,8 @@ const cellsOf = (calls: readonly Call[], salt: number): readonly Cell[] => {
       })),
     ),
   )
-  const wanted = only === undefined ? all : all.filter(({ call, kind }) => `${kind} ${call.name}`.includes(only))
+  const wanted =
+    only === undefined ? all : all.filter(({ call, kind }) => new RegExp(only).test(`${kind} on ${call.name}`))
   return seeds > 0 || only !== undefined ? wanted : wanted.filter(() => random() < 1 / 40)
 }
 
@@ -69,7 +70,14 @@ peer.describe('the fault matrix', () => {
         const reads = await readCalls(direct)
         expect([...reads, ...writeCalls].map(({ name }) => name).sort()).toEqual([...allCalls()].sort())
         const clean = new Map<string, Answer>()
-        for (const call of reads) clean.set(call.name, await call.run(direct, await call.prepare(direct, '')))
+        // Through the same server, whose small pages put some lists into another order.
+        const undisturbed = openDirect(world.lanes[0]?.faults.url ?? '')
+        for (const call of reads) {
+          const rows = await call.run(undisturbed, await call.prepare(direct, ''))
+          expect([...rows].sort()).toEqual([...(await call.run(direct, await call.prepare(direct, '')))].sort())
+          clean.set(call.name, rows)
+        }
+        await undisturbed.close()
         const readCells = cellsOf(reads, 1)
         const writeCells = cellsOf(writeCalls, 2)
         // Reads first: what the writes leave behind would change their answers.

@@ -30,6 +30,7 @@ export const openMlflowRest = ({ http, url, partner, apiPath = 'api/2.0/' }: Mlf
   const plain = http(url, { explain })
   const base: Wire = { partner, http: plain, path: `${apiPath}mlflow/` }
   return {
+    partner,
     experiments: openExperiments(base),
     runs: openRuns(base),
     metrics: openMetrics(base),

@@ -19,7 +19,7 @@ export const openModels = (base: Wire) => {
     http.json(get('registered-models/search', query(asked)), wire.registeredModelsPage, options)
   return {
     page,
-    search: fromPages(page),
+    search: fromPages(partner, 'registered models', page),
     get: async (name: string, options?: CallOptions) =>
       (await http.json(get('registered-models/get', { name }), wire.registeredModelReply, options)).registered_model,
     create: async (made: { name: string; description?: string | undefined; tags?: Tags }, options?: CallOptions) => {
@@ -74,7 +74,7 @@ export const openVersions = (base: Wire) => {
     http.json(get('model-versions/search', query(asked)), wire.modelVersionsPage, options)
   return {
     page,
-    search: fromPages(page),
+    search: fromPages(base.partner, 'model versions', page),
     get: async (name: string, version: string, options?: CallOptions) =>
       (await http.json(get('model-versions/get', { name, version }), wire.modelVersionReply, options)).model_version,
     getByAlias: async (name: string, alias: string, options?: CallOptions) =>

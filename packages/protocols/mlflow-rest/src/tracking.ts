@@ -24,7 +24,7 @@ export const openExperiments = (base: Wire) => {
     )
   return {
     page,
-    search: fromPages(page),
+    search: fromPages(partner, 'experiments', page),
     get: async (id: string, options?: CallOptions) =>
       (await http.json(get('experiments/get', { experiment_id: id }), wire.experimentReply, options)).experiment,
     /** Deleted experiments are found too: a name is free again only once the experiment is gone for good. */
@@ -88,7 +88,7 @@ export const openRuns = (base: Wire) => {
     (await http.json(get('runs/get', { run_id: id }), wire.runReply, options)).run
   return {
     page,
-    search: fromPages(page),
+    search: fromPages(partner, 'runs', page),
     get: one,
     create: async (
       made: {
@@ -160,7 +160,7 @@ export const openMetrics = (base: Wire) => {
   return {
     /** In the order of timestamp, step and value. (`get-history-bulk-interval` is for charts: it leaves rows out.) */
     page,
-    history: fromPages(page),
+    history: fromPages(base.partner, 'metrics', page),
     /** The same value at the same time and step is stored once, however often it is sent. */
     log: async (runId: string, metric: MetricToLog, options?: CallOptions): Promise<void> => {
       checkLength(base.partner, 'key', metric.key, limits.key, 1)

@@ -1,5 +1,5 @@
 import type { ApiImplementation, CallOptions } from '@ecokit/contracts'
-import type { MlflowFile, MlflowRest } from '@ecokit/protocol-mlflow-rest'
+import { onward, type MlflowFile, type MlflowRest } from '@ecokit/protocol-mlflow-rest'
 import type { artifacts as capability } from '@ecokit/template-mlops'
 import { each } from './sequences.ts'
 
@@ -12,12 +12,13 @@ async function* pagesOf(
   const { runId, recursive } = asked
   const folders: (string | undefined)[] = [asked.path]
   for (const path of folders) {
+    const onto = onward(api.partner, 'artifacts')
     let pageToken: string | undefined
     do {
       const { items, next } = await api.artifacts.page({ runId, path, pageToken }, options)
       yield items
       if (recursive) folders.push(...items.filter(({ directory }) => directory).map((folder) => folder.path))
-      pageToken = next
+      pageToken = onto(next)
     } while (pageToken !== undefined)
   }
 }

@@ -1,5 +1,5 @@
-import { integrationError, toJson, type ReadOptions, type Reader } from '@ecokit/contracts'
-import type { Page } from '@ecokit/protocol-mlflow-rest'
+import { toJson, type ReadOptions, type Reader } from '@ecokit/contracts'
+import { onward, type Page } from '@ecokit/protocol-mlflow-rest'
 import { z } from 'zod'
 import { bound, digest, readCheckpoint } from './checkpoint.ts'
 import { batches, shrinkingPages, type Sized } from './pages.ts'
@@ -51,15 +51,12 @@ export const listReader = <T, Row>(stream: ListedStream<T, Row>): Reader<Row> =>
     let token = before.pass?.token
     let pages = token === undefined ? 0 : 1
     let changes = 0
+    let onto = onward(partner, name)
+    onto(token)
     for (;;) {
       const pageToken = token
       const { items, next } = await ask((size) => stream.page(pageToken, size, options))
-      if (next !== undefined && next === token)
-        throw integrationError('invalid_reply', {
-          partner,
-          what: `${name}: a page asked for itself again`,
-          details: {},
-        })
+      onto(next)
       pages += 1
       const rows: Sized<Row>[] = []
       const marks: string[] = []
@@ -91,6 +88,7 @@ export const listReader = <T, Row>(stream: ListedStream<T, Row>): Reader<Row> =>
       found = []
       pages = 0
       changes = 0
+      onto = onward(partner, name)
       round += 1
     }
   }

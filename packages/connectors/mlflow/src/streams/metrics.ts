@@ -1,5 +1,5 @@
 import { toJson, type CallOptions, type Reader } from '@ecokit/contracts'
-import type { MlflowMetric, MlflowRest, MlflowRun, Page } from '@ecokit/protocol-mlflow-rest'
+import { onward, type MlflowMetric, type MlflowRest, type MlflowRun, type Page } from '@ecokit/protocol-mlflow-rest'
 import type { z } from 'zod'
 import { metricRecord, type metricRow } from '../records.ts'
 import { bound, digest, readCheckpoint } from './checkpoint.ts'
@@ -88,14 +88,16 @@ export const metricReader = (api: MlflowRest, partner: string, lagMs: number): R
         if (task.place > place && rows.length >= rowsPerBatch) yield handOver(after(task.place))
         place = task.place
         take(task, page)
-        for (let next = page.next; next !== undefined;) {
+        const onto = onward(partner, 'metrics')
+        onto(task.token)
+        for (let next = onto(page.next); next !== undefined;) {
           yield handOver({
             ...after(place),
             history: { run: task.run.id, key: task.key, token: next, mark: lastOf(task.run) },
           })
           const more = await pageOf(task, next, options)
           take(task, more)
-          next = more.next
+          next = onto(more.next)
         }
       }
       yield handOver(after(runs.length))

@@ -1,5 +1,5 @@
 import type { CallOptions } from '@ecokit/contracts'
-import type { MlflowRest, MlflowRun } from '@ecokit/protocol-mlflow-rest'
+import { onward, type MlflowRest, type MlflowRun } from '@ecokit/protocol-mlflow-rest'
 import { shrinkingPages } from './pages.ts'
 import { conclude, isOpen, learn, noRuns, type Pass, type Phase, type Position, type RunState } from './run-state.ts'
 
@@ -78,6 +78,7 @@ export async function* walkRuns(walk: Walk): AsyncGenerator<Visits> {
   const { before, phases, pass: first } = begin(walk)
   const experiments = await allExperiments(api, options)
   const ask = shrinkingPages(walk.pageSize)
+  const onto = onward(api.partner, 'runs')
   const known = new Map(first.kind === 'changes' ? before.recent.map(([id, , digest]) => [id, digest]) : [])
   const experimentsAfter = (id: string | undefined): readonly string[] =>
     id === undefined ? experiments : experiments.filter((one) => compareIds(one, id) > 0)
@@ -121,6 +122,8 @@ export async function* walkRuns(walk: Walk): AsyncGenerator<Visits> {
   const visitPage = async (pass: Pass): Promise<Visits> => {
     const { position } = pass
     const { phase, token: pageToken } = position
+    // Each search is made once: the same one again would be a circle.
+    onto(JSON.stringify([phase, position.after, position.at, pageToken]))
     const experimentIds = experimentsAfter(position.after).slice(0, experimentsPerSearch)
     const time = phase === 'ended' ? 'end_time' : 'start_time'
     const timeOf = (run: MlflowRun) => (phase === 'ended' ? run.endedAt : run.startedAt)
