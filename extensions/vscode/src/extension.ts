@@ -4,6 +4,7 @@ import type { Model } from './model.ts'
 import { openPartnersView } from './partners-view.ts'
 import { statusLineOf } from './presentation.ts'
 import { watchProblems } from './problems.ts'
+import { offerFixes } from './secret-fixes.ts'
 import { followServer } from './server.ts'
 
 /** What other extensions, and the tests, get from `activate()`. */
@@ -49,7 +50,7 @@ export const activate = (context: vscode.ExtensionContext): Api => {
   })
   close = () => following.close()
   const commands = registerCommands(following, log, context.secrets)
-  context.subscriptions.push(log, view, status.item, changes, disposable, commands, watchProblems())
+  context.subscriptions.push(log, view, status.item, changes, disposable, commands, watchProblems(), offerFixes(log))
   return {
     version: 1,
     model: () => following.model(),

@@ -82,6 +82,13 @@ const detailsOf = (partner: KnownPartner): readonly Row[] => {
   return [...rows, ...parts.map(([part, state]) => partRow(`${name}/part/${part}`, part, state))]
 }
 
+/** What the circuit means for whoever reads it; undefined while calls go through as they should. */
+const circuitOf = ({ circuit, health, lastCheck }: KnownPartner): string | undefined => {
+  const state = circuit ?? lastCheck?.circuit ?? health?.circuit
+  if (state === 'open') return 'open; calls are held back for a while, because too many failed'
+  return state === 'half_open' ? 'half open; a call is trying whether it is back' : undefined
+}
+
 const tooltipOf = (partner: KnownPartner): string => {
   const { health, lastCheck } = partner
   const line = (label: string, value: string | undefined): readonly string[] =>
@@ -89,6 +96,8 @@ const tooltipOf = (partner: KnownPartner): string => {
   return [
     `**${escapeMarkdown(partner.name)}**: ${titled[statusOf(partner)].toLowerCase()}`,
     ...line('Reason', health?.message ?? health?.code),
+    ...line('Circuit', circuitOf(partner)),
+    ...line('TLS', (lastCheck ?? health)?.oldTls === true ? '1.2, as its connection asks for' : undefined),
     ...line('Platform', partner.title ?? partner.connector),
     ...line('Version', lastCheck?.version ?? health?.version),
     ...line('Tier', partner.tier),

@@ -18,6 +18,11 @@ const health = z.object({
   checkedAt: z.string(),
   since: optionalText,
   version: optionalText,
+  circuit: optionalText,
+  oldTls: z
+    .boolean()
+    .nullish()
+    .transform((value) => value === true),
   parts: z.record(z.string(), z.string()).catch({}).default({}),
 })
 const partner = z.object({
@@ -26,6 +31,7 @@ const partner = z.object({
   title: optionalText,
   tier: optionalText,
   owner: optionalText,
+  circuit: optionalText,
   health: health.nullish().transform((value) => value ?? undefined),
 })
 const partners = z.object({ partners: z.array(partner) })

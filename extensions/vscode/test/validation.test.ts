@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { isEcosystemFile, validate } from '../src/validation.ts'
+import { isEcosystemFile, referenceText, secretIn, validate, variableFor } from '../src/validation.ts'
 import { sampleEcosystem } from './host/workspace.ts'
 
 test('the sample is right', () => {
@@ -35,4 +35,33 @@ test('only files of these names are looked at', () => {
     expect(isEcosystemFile(file)).toBe(true)
   for (const file of ['my-ecosystem.yaml', 'ecosystem.yaml.bak', '/ecosystem.yaml/x', 'ecosystem.jsonc'])
     expect(isEcosystemFile(file)).toBe(false)
+})
+
+const withToken = sampleEcosystem.replace(
+  "config: { trackingUri: 'http://127.0.0.1:5001' }",
+  "config: { trackingUri: 'http://127.0.0.1:5001' }\n    credentials: { scheme: token, token: 'canary #1' }",
+)
+
+test('a secret in clear says where it should be kept, and is read out of the text only when it is moved', () => {
+  const [found] = validate(withToken, 'ecosystem.yaml')
+  expect(found).toMatchObject({
+    message: expect.stringContaining('ecokit vault set') as string,
+    secret: { field: 'partners.mlflow.credentials.token', name: 'mlflow-token', partner: 'mlflow' },
+  })
+  expect(JSON.stringify(found)).not.toContain('canary')
+  expect(secretIn(withToken, 'partners.mlflow.credentials.token')).toBe('canary #1')
+  expect(secretIn(withToken, 'partners.mlflow.credentials.other')).toBeUndefined()
+  const { startLine, startColumn, endColumn } = found!
+  const lines = withToken.split('\n')
+  lines[startLine] =
+    lines[startLine]!.slice(0, startColumn) +
+    referenceText('ecosystem.yaml', 'secret', 'mlflow-token') +
+    lines[startLine]!.slice(endColumn)
+  expect(lines[startLine]).toContain("token: '${secret:mlflow-token}' }")
+  expect(validate(lines.join('\n'), 'ecosystem.yaml')).toEqual([])
+})
+
+test('references are written as their file wants them', () => {
+  expect(referenceText('/a/ecosystem.json', 'env', variableFor('mlflow-token'))).toBe('"${env:MLFLOW_TOKEN}"')
+  expect(variableFor('3rd-party_key')).toBe('_3RD_PARTY_KEY')
 })

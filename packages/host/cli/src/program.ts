@@ -15,6 +15,8 @@ export interface Invocation {
   readonly file: string
   /** The command's own version. */
   readonly version: string
+  /** The command's words, `vault set`: why things were done, for the audit log. Never an argument. */
+  readonly command: string
 }
 
 const positive = (what: string) => (text: string) => {
@@ -44,8 +46,8 @@ export const program = (terminal: Terminal, version: string, ended: (code: numbe
       '\nExit codes: 0 done, 1 something is unhealthy or failed, 2 the command line or ecosystem.yaml is wrong.\n\nStart with:\n  $ ecokit init\n  $ ecokit check\n  $ ecokit up',
     )
 
-  const add = (usage: string, description: string, example: string) => {
-    const command = root
+  const add = (usage: string, description: string, example: string, parent: Command = root) => {
+    const command = parent
       .command(usage)
       .description(description)
       .addOption(new Option('-f, --file <path>', 'the configuration').default('ecosystem.yaml'))
@@ -58,19 +60,27 @@ export const program = (terminal: Terminal, version: string, ended: (code: numbe
     (load: () => Promise<Run>) =>
     async (...given: unknown[]) => {
       const options = given.at(-2) as CommonOptions
-      const command = await load()
-      const invocation = { terminal, json: options.json, file: options.file, version }
-      ended(await command(invocation, ...(given.slice(0, -1) as never[])))
+      const words: string[] = []
+      for (let at = given.at(-1) as Command | null; at !== null && at !== root; at = at.parent) words.unshift(at.name())
+      const work = await load()
+      const invocation = { terminal, json: options.json, file: options.file, version, command: words.join(' ') }
+      ended(await work(invocation, ...(given.slice(0, -1) as never[])))
     }
 
-  add('init', 'write a sample ecosystem.yaml, and keep .ecokit out of git', 'ecokit init').action(
-    run(async () => (await import('./commands/init.ts')).init),
-  )
+  add(
+    'init',
+    'write a sample ecosystem.yaml and the key of the vault, and keep .ecokit out of git',
+    'ecokit init',
+  ).action(run(async () => (await import('./commands/init.ts')).init))
   add('up', 'check partners, run pipelines and serve the console until stopped', 'ecokit up --port 9000')
     .option('--port <number>', 'instead of server.port; 0 takes any free one', port)
     .option('--host <address>', 'instead of server.host')
     .action(run(async () => (await import('./commands/up.ts')).up))
-  add('check', 'check partners now; exits 1 when one is not healthy', 'ecokit check mlflow')
+  add(
+    'check',
+    'check partners now; exits 1 when one is not healthy, 2 when a credential is missing here',
+    'ecokit check mlflow',
+  )
     .argument('[partner...]', 'all when none are named')
     .action(run(async () => (await import('./commands/check.ts')).check))
   add('partners', 'list the partners with their last known health', 'ecokit partners --json').action(
@@ -103,6 +113,97 @@ export const program = (terminal: Terminal, version: string, ended: (code: numbe
   add('run', 'show one run with its streams', 'ecokit run latest')
     .argument('<id>', 'an id, its beginning, or `latest`')
     .action(run(async () => (await import('./commands/runs.ts')).showRun))
+  add('login', 'log in to a partner as a person, in a browser', 'ecokit login crm')
+    .argument('<partner>')
+    .option('--no-browser', 'only print the address')
+    .action(run(async () => (await import('./commands/login.ts')).login))
+
+  const group = (name: string, description: string, example: string) =>
+    root.command(name).description(description).addHelpText('after', `\nExample:\n  $ ${example}`)
+  const auth = group('auth', 'what is known about the logins of partners', 'ecokit auth status')
+  add(
+    'status',
+    'show when tokens expire and were renewed; exits 1 when a login is needed',
+    'ecokit auth status crm',
+    auth,
+  )
+    .argument('[partner]', 'all when none is named')
+    .action(run(async () => (await import('./commands/auth.ts')).status))
+  add('logout', 'forget the tokens of a partner', 'ecokit auth logout crm', auth)
+    .argument('<partner>')
+    .action(run(async () => (await import('./commands/auth.ts')).logout))
+
+  const vault = group('vault', 'secrets at rest, for ${secret:name} in ecosystem.yaml', 'ecokit vault set crm-token')
+  const ofPartner = (command: Command) =>
+    command
+      .argument('<name>', 'as in ${secret:name}')
+      .option(
+        '-p, --partner <partner>',
+        "the partner's own secret, which wins over one for all and which no other reads",
+      )
+  ofPartner(
+    add('set', 'keep a secret; its value is asked for, never an argument', 'ecokit vault set crm-token -p crm', vault),
+  )
+    .option('--stage', 'keep it beside the active version, for `ecokit vault activate`', false)
+    .option('--stdin', 'read the value from standard input', false)
+    .action(run(async () => (await import('./commands/vault.ts')).set))
+  add('list', 'list the secrets with their versions, never a value', 'ecokit vault list', vault).action(
+    run(async () => (await import('./commands/vault.ts')).list),
+  )
+  ofPartner(
+    add('activate', 'use another version, to switch or to roll back', 'ecokit vault activate crm-token 2', vault),
+  )
+    .argument('<version>', 'as `ecokit vault list` shows it', positive('a version'))
+    .action(run(async () => (await import('./commands/vault.ts')).activate))
+  ofPartner(add('remove', 'remove a secret, or one version that is not active', 'ecokit vault remove crm-token', vault))
+    .option('--version-number <number>', 'only this version', positive('a version'))
+    .option('-y, --yes', 'do not ask', false)
+    .action(run(async () => (await import('./commands/vault.ts')).remove))
+  add(
+    'rotate',
+    'change the keys while everything goes on; run it again after an interruption',
+    'ecokit vault rotate',
+    vault,
+  )
+    .option('--key', 'only the key-encryption key', false)
+    .option('--data-keys', 'only the data keys', false)
+    .action(run(async () => (await import('./commands/vault-keys.ts')).rotate))
+  add('destroy', 'destroy a key that nothing needs any more', 'ecokit vault destroy k-1a2b', vault)
+    .argument('<key>', 'as `ecokit vault status` shows it')
+    .option('-y, --yes', 'do not ask', false)
+    .action(run(async () => (await import('./commands/vault-keys.ts')).destroy))
+  add('status', 'show the keys, what they hold and where they come from', 'ecokit vault status', vault).action(
+    run(async () => (await import('./commands/vault-keys.ts')).status),
+  )
+  add('export', 'write all secrets, sealed under a passphrase', 'ecokit vault export > secrets.ecokit', vault)
+    .option('--passphrase-stdin', 'read the passphrase from standard input', false)
+    .action(run(async () => (await import('./commands/vault-carry.ts')).exportVault))
+  add('import', 'read what another vault exported', 'ecokit vault import secrets.ecokit', vault)
+    .argument('<path>')
+    .option('--overwrite', 'add newer versions to secrets that are there', false)
+    .option('--passphrase-stdin', 'read the passphrase from standard input', false)
+    .action(run(async () => (await import('./commands/vault-carry.ts')).importVault))
+
+  const audit = group('audit', 'who did what: the append-only log', 'ecokit audit verify')
+  add(
+    'verify',
+    'look for the first entry that was edited, removed, inserted, moved or cut off',
+    'ecokit audit verify',
+    audit,
+  )
+    .argument('[export]', 'an exported log instead of the one of this ecosystem')
+    .action(run(async () => (await import('./commands/audit.ts')).verify))
+  add('list', 'list entries, newest first', 'ecokit audit list --action vault.get', audit)
+    .option('--limit <entries>', 'how many', positive('the limit'), 50)
+    .option('--before <position>', 'only older ones than this position', positive('a position'))
+    .option('--actor <actor>')
+    .option('--action <action>', 'such as vault.get or partner.change')
+    .option('--target <target>', 'such as partner/crm')
+    .action(run(async () => (await import('./commands/audit.ts')).list))
+  add('export', 'write the whole log, one entry in a line', 'ecokit audit export > audit.ndjson', audit).action(
+    run(async () => (await import('./commands/audit.ts')).exportLog),
+  )
+
   add('schema', 'print the JSON Schema of ecosystem.yaml, for editors', 'ecokit schema > ecosystem.schema.json').action(
     run(async () => (await import('./commands/schema.ts')).schema),
   )

@@ -110,6 +110,7 @@ const recorder = (live: boolean): { terminal: Terminal; written: () => string } 
     paintNote: paint,
     columns: undefined,
     ask: undefined,
+    askSecret: undefined,
     live,
   }
   return { terminal, written: () => text }

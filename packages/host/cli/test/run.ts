@@ -98,6 +98,7 @@ export const answering = async (answer: string | undefined, ...args: string[]): 
       paintNote: paint,
       columns: undefined,
       ask: answer === undefined ? undefined : ask,
+      askSecret: answer === undefined ? undefined : ask,
       live: false,
     },
     '0.0.0',

@@ -1,15 +1,18 @@
 import { mkdir } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { integrationError } from '@ecokit/contracts'
-import type { AnyConnection, AnyConnector } from '@ecokit/contracts'
+import type { AnyConnection, AnyConnector, CircuitState } from '@ecokit/contracts'
 import { recoverRuns, sync } from '@ecokit/flow'
 import type { Progress, RunResult, Trigger } from '@ecokit/flow'
 import { openHealthMonitor } from '@ecokit/health'
 import type { HealthMonitor } from '@ecokit/health'
 import { loadEcosystem, openRegistry } from '@ecokit/registry'
-import type { Ecosystem, Registry } from '@ecokit/registry'
+import type { Ecosystem, PartnerInput, PartnerRecord, Registry } from '@ecokit/registry'
 import { openStore } from '@ecokit/store'
 import type { Store } from '@ecokit/store'
+import { openGuards } from './guards.ts'
+import { keyPlace, openSafe } from './safe.ts'
+import type { Access, Safe } from './safe.ts'
 
 /** How one run of a pipeline is wanted, and who is told of it. */
 export interface SyncRequest {
@@ -17,6 +20,8 @@ export interface SyncRequest {
   readonly full?: boolean | undefined
   readonly trigger?: Trigger | undefined
   readonly signal?: AbortSignal | undefined
+  /** Who asked for it, where it is not whoever opened this; the audit log keeps who started a run by hand. */
+  readonly by?: Access | undefined
   readonly onStart?: ((run: { readonly id: string }) => void) | undefined
   readonly onProgress?: ((progress: Progress) => void) | undefined
 }
@@ -28,6 +33,18 @@ export interface EcosystemRuntime {
   readonly store: Store
   readonly registry: Registry
   readonly health: HealthMonitor
+  /** The vault and the audit log; both open when they are first needed. */
+  readonly safe: Safe
+  /** Partners of the API, and the policies of all of them; each change stands in the audit log. */
+  readonly partners: {
+    register(name: string, input: PartnerInput, by?: Access): Promise<PartnerRecord>
+    update(name: string, changes: Partial<PartnerInput>, by?: Access): Promise<PartnerRecord>
+    remove(name: string, by?: Access): Promise<void>
+  }
+  /** Of the calls of this process to a partner; undefined before the first connection. */
+  circuit(partner: string): CircuitState | undefined
+  /** Called with a partner's name when its circuit or its policy changes. Gives the function that ends it. */
+  onGuard(callback: (partner: string) => void): () => void
   /** Opens a connection of its own, which the caller closes. */
   connect(partner: string): Promise<AnyConnection>
   /** Runs a pipeline to its end; throws `not_found` for a name that the file does not have, `conflict` while it runs already. */
@@ -43,10 +60,12 @@ export interface OpenEcosystem {
   readonly connectors: readonly AnyConnector[]
   /** Default: `.ecokit` beside the file. */
   readonly stateFolder?: string
-  /** Where `${env:NAME}` is looked up. Default: the process's environment. */
+  /** Where `${env:NAME}`, and the vault's key, are looked up. Default: the process's environment. */
   readonly env?: Readonly<Record<string, string | undefined>>
   /** Told of faults of the health checks that have no caller, such as a full disk. */
   readonly onError?: (error: unknown) => void
+  /** Who uses this, and why, for the audit log. Default: `openEcosystem`. */
+  readonly access?: Access
 }
 
 /** The state folder of an `ecosystem.yaml`: `.ecokit` beside it, and a folder of its own in there for a file of another name. */
@@ -56,7 +75,8 @@ export const stateFolderOf = (file: string): string => {
   return name === 'ecosystem' ? folder : join(folder, `of-${name}`)
 }
 
-const makeStateFolder = async (folder: string): Promise<void> => {
+/** Makes the folder, for its owner only. */
+export const makeStateFolder = async (folder: string): Promise<void> => {
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 })
   } catch (error) {
@@ -89,32 +109,85 @@ export const openEcosystem = async (options: OpenEcosystem): Promise<EcosystemRu
   const ecosystem = await loadEcosystem(file, connectors)
   await makeStateFolder(stateFolder)
   const store = await openStore(join(stateFolder, 'state.db'))
+  const access = options.access ?? { actor: 'openEcosystem', reason: 'a program opened the ecosystem' }
+  const names = async () => (await registry?.list())?.map(({ name }) => name) ?? []
+  const safe = openSafe({ store, stateFolder, env, access, purpose: 'use', partners: names })
+  let registry: Registry | undefined
   try {
-    const registry = await openRegistry({ store, connectors, ecosystem, env })
+    const known = await openRegistry({
+      store,
+      connectors,
+      ecosystem,
+      env,
+      folder: dirname(resolve(file)),
+      secrets: async (partner, name) => (await safe.vault()).get({ partner, name }, access),
+    })
+    registry = known
+    const guards = openGuards(known, connectors, safe.shared)
+    const connect = async (name: string, observe?: () => void): Promise<AnyConnection> =>
+      known.connect(name, {
+        guard: await guards.of(name),
+        shared: safe.shared,
+        tokens: safe.tokens,
+        ...(observe === undefined ? {} : { observe }),
+      })
     const health = openHealthMonitor({
       store,
-      partners: () => registry.checks(),
-      connect: (name) => registry.connect(name),
+      partners: () => known.checks(),
+      connect,
       ...(options.onError === undefined ? {} : { onError: options.onError }),
     })
     const lineage = { file: resolve(dirname(file), ecosystem.lineage.file) }
+    const changed = <T>(action: string, name: string, by: Access | undefined, fields: object, work: () => Promise<T>) =>
+      safe.recorded(
+        {
+          action,
+          target: `partner/${name}`,
+          details: { fields: Object.keys(fields) },
+          ...(by === undefined ? {} : { by }),
+        },
+        work,
+      )
     return {
       ecosystem,
       connectors,
       store,
-      registry,
+      registry: known,
       health,
-      connect: (partner) => registry.connect(partner),
+      safe,
+      partners: {
+        register: (name, input, by) => changed('partner.add', name, by, input, () => known.register(name, input)),
+        update: (name, changes, by) =>
+          changed('partner.change', name, by, changes, async () => {
+            const record = await known.update(name, changes)
+            if (changes.policy !== undefined) await guards.renew(name)
+            return record
+          }),
+        remove: (name, by) =>
+          changed('partner.remove', name, by, {}, async () => {
+            await known.remove(name)
+            guards.forget(name)
+          }),
+      },
+      circuit: (partner) => guards.circuit(partner),
+      onGuard: (callback) => guards.onChange(callback),
+      connect: (partner) => connect(partner),
       sync: async (name, request = {}) => {
         const entry = ecosystem.pipelines.find((pipeline) => pipeline.name === name)
         if (entry === undefined) throw unknownPipeline(name, ecosystem)
+        const { by = access, ...about } = request
+        if (request.trigger !== 'schedule') {
+          const log = await safe.audit()
+          const details = { full: request.full ?? false }
+          await log.append({ ...by, action: 'pipeline.sync', target: `pipeline/${name}`, outcome: 'allowed', details })
+        }
         let requests = 0
-        const source = await registry.connect(entry.source, { observe: () => void (requests += 1) })
+        const source = await connect(entry.source, () => void (requests += 1))
         try {
-          const sink = await registry.connect(entry.sink)
+          const sink = await connect(entry.sink)
           try {
             const { sinkName, streams, reconcileEveryMs } = entry
-            const partner = await registry.get(entry.source)
+            const partner = await known.get(entry.source)
             const origin = originOf(source, partner.config)
             const pipeline = {
               name,
@@ -126,7 +199,7 @@ export const openEcosystem = async (options: OpenEcosystem): Promise<EcosystemRu
               reconcileEveryMs,
               requests: () => requests,
             }
-            return await sync({ ...request, pipeline, store, lineage, namespace: ecosystem.lineage.namespace })
+            return await sync({ ...about, pipeline, store, lineage, namespace: ecosystem.lineage.namespace })
           } finally {
             await sink.close()
           }
@@ -137,15 +210,55 @@ export const openEcosystem = async (options: OpenEcosystem): Promise<EcosystemRu
       recover: () => recoverRuns(store, { lineage, namespace: ecosystem.lineage.namespace }),
       close: async () => {
         await health.close()
+        await safe.close()
         await store.close()
       },
     }
   } catch (error) {
+    await safe.close()
     await store.close()
     throw error
   }
 }
 
+/** The vault and the audit log of an `ecosystem.yaml`, whose own content is not read: it may be wrong, or hold the secret that is to be moved. */
+export const openVaultOf = async (options: {
+  readonly file: string
+  readonly access: Access
+  readonly env?: Readonly<Record<string, string | undefined>>
+}): Promise<Safe> => {
+  const { file, access, env = process.env } = options
+  const stateFolder = stateFolderOf(file)
+  await makeStateFolder(stateFolder)
+  const store = await openStore(join(stateFolder, 'state.db'))
+  const safe = openSafe({ store, stateFolder, env, access, purpose: 'manage' })
+  return {
+    ...safe,
+    close: async () => {
+      await safe.close()
+      await store.close()
+    },
+  }
+}
+
+/** Makes the vault's key in the state folder, readable by its owner only, where none is there and none comes from the environment. */
+export const makeVaultKey = async (
+  file: string,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<{ readonly kind: 'environment' | 'mounted' | 'file'; readonly where: string; readonly made: boolean }> => {
+  const stateFolder = stateFolderOf(file)
+  const { kind, where, there } = keyPlace(stateFolder, env)
+  if (!there) {
+    await makeStateFolder(stateFolder)
+    const { makeKeyFile } = await import('@ecokit/vault')
+    await makeKeyFile(where)
+  }
+  return { kind, where, made: !there }
+}
+
 export { bytesOf, readRecords } from './records.ts'
+export { verifyExport } from '@ecokit/audit'
+export { keyPlace } from './safe.ts'
+export type { Access, Act, Safe } from './safe.ts'
 export { connectorView } from './views.ts'
 export type { ConnectorView } from './views.ts'

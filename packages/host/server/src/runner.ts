@@ -2,14 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { toIntegrationError } from '@ecokit/contracts'
 import type { ErrorCode, IntegrationError } from '@ecokit/contracts'
 import type { Trigger } from '@ecokit/flow'
-import type { EcosystemRuntime } from './ecosystem.ts'
+import type { Access, EcosystemRuntime } from './ecosystem.ts'
 
 /** Runs pipelines behind the server: when asked, and those with an interval by themselves. */
 export interface Runner {
   /** Resolves when the run has its place in the store; throws what kept it from beginning. */
   start(
     pipeline: string,
-    about: { readonly full: boolean; readonly trigger: Trigger },
+    about: { readonly full: boolean; readonly trigger: Trigger; readonly by?: Access },
   ): Promise<{ readonly id: string }>
   /** Why the last attempt of a pipeline did not even begin; undefined where it did. */
   problem(pipeline: string): { readonly code: ErrorCode; readonly message: string } | undefined
@@ -33,12 +33,17 @@ export const openRunner = (runtime: EcosystemRuntime, onError: (error: Integrati
     running.add(settled)
     return work
   }
-  const run = async (name: string, full: boolean, trigger: Trigger, onStart: (run: { id: string }) => void) => {
+  const run = async (
+    name: string,
+    { full, trigger, by }: { readonly full: boolean; readonly trigger: Trigger; readonly by?: Access | undefined },
+    onStart: (run: { id: string }) => void,
+  ) => {
     const attempt = { begun: false }
     try {
       return await runtime.sync(name, {
         full,
         trigger,
+        by,
         signal: closing.signal,
         onStart: (started) => {
           attempt.begun = true
@@ -58,7 +63,7 @@ export const openRunner = (runtime: EcosystemRuntime, onError: (error: Integrati
       const startedAt = performance.now()
       let held = false
       try {
-        await run(name, false, 'schedule', () => undefined)
+        await run(name, { full: false, trigger: 'schedule' }, () => undefined)
         said = undefined
       } catch (thrown) {
         const error = toIntegrationError(thrown, name)
@@ -77,10 +82,10 @@ export const openRunner = (runtime: EcosystemRuntime, onError: (error: Integrati
   }
 
   return {
-    start: (name, { full, trigger }) =>
+    start: (name, about) =>
       new Promise((resolve, reject) => {
         let begun = false
-        const work = run(name, full, trigger, (started) => {
+        const work = run(name, about, (started) => {
           begun = true
           resolve(started)
         })

@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi'
 
+export const circuit = z.enum(['closed', 'open', 'half_open'])
 const time = () => z.string().meta({ format: 'date-time' })
 // Not `.nullable()`: of a named schema that becomes an allOf which null does not fit (@asteasolutions/zod-to-openapi 9.1).
 const orNull = <S extends z.ZodType>(schema: S) => z.union([schema, z.null()])
@@ -29,6 +30,8 @@ export const health = z
     account: z.string().optional(),
     version: z.string().optional(),
     parts: z.record(z.string(), z.enum(['ok', 'denied', 'unavailable'])).optional(),
+    circuit: circuit.optional().describe('Of the calls to the partner at the time of the check'),
+    oldTls: z.boolean().optional().describe('True where TLS 1.2 is spoken because the connection asks for it'),
   })
   .openapi('Health')
 
@@ -53,6 +56,14 @@ export const partner = z
     contract: contract.nullable(),
     origin: z.enum(['file', 'api']),
     check: z.object({ everyMs: count(), timeoutMs: count() }),
+    policy: z
+      .record(z.string(), z.unknown())
+      .describe("What its entry says about the pace of calls, over its connector's word; times are milliseconds"),
+    circuit: circuit
+      .nullable()
+      .describe(
+        'Of the calls of this server: `open` refuses them for a while, `half_open` tries one; null before the first',
+      ),
     health: orNull(healthState),
     history: z.array(point).readonly().describe('The last 60 checks, oldest first'),
   })
@@ -72,6 +83,10 @@ const changes = {
   tags: described('array', 'Words to find it by'),
   contract: described('object', '`start` and `end` as dates: 2026-01-31'),
   check: described('object', '`every` and `timeout` as durations: 30s'),
+  policy: described(
+    'object',
+    'The fields of `policy` in ecosystem.yaml, of which null takes one away; for a partner of the file until it is read again',
+  ),
 }
 /** What a client may say about a new partner. */
 export const newPartner = z

@@ -59,6 +59,7 @@ const partnerView = (
   record: PartnerRecord,
   health: PartnerView['health'],
   history: PartnerView['history'],
+  circuit: PartnerView['circuit'],
 ): PartnerView => {
   const { name, connector, title, config, tier, tags, origin, check, contract } = record
   const { start = null, end = null } = contract
@@ -74,6 +75,8 @@ const partnerView = (
     contract: start === null && end === null ? null : { start, end },
     origin,
     check,
+    policy: { ...record.policy },
+    circuit,
     health,
     history,
   }
@@ -87,10 +90,14 @@ export interface Views {
 }
 
 /** Opens the views over a runtime. */
-export const openViews = ({ registry, health }: Pick<EcosystemRuntime, 'registry' | 'health'>): Views => {
+export const openViews = ({
+  registry,
+  health,
+  circuit,
+}: Pick<EcosystemRuntime, 'registry' | 'health' | 'circuit'>): Views => {
   const view = async (record: PartnerRecord): Promise<PartnerView> => {
     const [state, history] = await Promise.all([health.state(record.name), health.history(record.name, { limit: 60 })])
-    return partnerView(record, state ?? null, history.map(pointOf))
+    return partnerView(record, state ?? null, history.map(pointOf), circuit(record.name) ?? null)
   }
   return {
     partners: async () => Promise.all((await registry.list()).map(view)),

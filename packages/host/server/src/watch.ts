@@ -99,8 +99,24 @@ export const watch = ({ runtime, hub, views, onError }: WatchOptions) => {
     }
   }
   const ended = loop()
+  // A circuit opens between two checks, and a guard may say much at once: one event for what was said in one look.
+  const guarded = new Set<string>()
+  const stop = runtime.onGuard((name) => {
+    if (guarded.size === 0)
+      setTimeout(() => {
+        const names = [...guarded]
+        guarded.clear()
+        for (const one of names)
+          views.partner(one).then(
+            (view) => hub.send('partner', view),
+            () => undefined,
+          )
+      }, everyMs).unref()
+    guarded.add(name)
+  })
   return {
     close: async () => {
+      stop()
       closing.abort()
       await ended
     },

@@ -1,4 +1,4 @@
-export { parseEcosystem, formatProblem } from './parse.ts'
+export { parseEcosystem, formatProblem, valueOfField } from './parse.ts'
 export type { ParseOptions, Parsed } from './parse.ts'
 export type { Problem } from './source.ts'
 export type {

@@ -109,3 +109,6 @@ export const parseEcosystem = (text: string, { connectors, filename = 'ecosystem
 /** One line for people: `ecosystem.yaml:7:18 partners.mlflow.config.trackingUri: …`. */
 export const formatProblem = ({ field, message, line, column }: Problem, filename: string): string =>
   `${filename}:${line}:${column} ${field === '' ? '' : `${field}: `}${message}`
+
+/** The value of a field in a text, by the dotted path that a problem names; undefined where there is none. For an editor that moves a secret elsewhere. */
+export const valueOfField = (text: string, field: string): unknown => valueAt(readSource(text).value, field.split('.'))

@@ -235,8 +235,8 @@ export const openRegistry = async (options: RegistryOptions): Promise<Registry> 
     update: async (name, changes) => {
       const row = await find(name)
       if (row.origin === 'api') return save(allowed(judgeChange(record(row), changes, surroundings())), false)
-      if (Object.keys(changes).some((field) => field !== 'policy')) throw isOwn(name, ecosystem)
-      if (changes.policy !== undefined) changedPolicies.set(name, judgePolicy(name, policyOf(row), changes.policy))
+      if (Object.keys(changes).join() !== 'policy') throw isOwn(name, ecosystem)
+      changedPolicies.set(name, judgePolicy(name, policyOf(row), changes.policy))
       return record(row)
     },
     remove: async (name) => {
@@ -292,7 +292,11 @@ export const openRegistry = async (options: RegistryOptions): Promise<Registry> 
             : resolveNamed(ecosystem, name, row.credentials, sources)
       const credentials = await resolve()
       const as = { name, config, ...(credentials === undefined ? {} : { credentials }) }
-      return connectUnknown(connector, as, { checkTimeoutMs: row.check_timeout_ms, ...runtime })
+      return connectUnknown(connector, as, {
+        checkTimeoutMs: row.check_timeout_ms,
+        renewCredentials: resolve,
+        ...runtime,
+      })
     },
     checks: async () =>
       (await rows()).map((row) => ({

@@ -64,7 +64,15 @@ const readFileValue = async (name: string, folder: string, place: Place): Promis
 const valueOf = async ({ kind, name }: Reference, sources: ValueSources, place: Place): Promise<string> => {
   if (kind === 'file') return readFileValue(name, sources.folder ?? '.', place)
   if (kind === 'secret') {
-    if (sources.secrets !== undefined) return sources.secrets(place.partner, name)
+    if (sources.secrets !== undefined)
+      return sources.secrets(place.partner, name).catch((error: unknown) => {
+        if (!isIntegrationError(error, 'not_found')) throw error
+        throw refuse(
+          place,
+          `needs the secret ${quote(name)}, which the vault does not have`,
+          `Set it: ecokit vault set ${name} --partner ${place.partner}`,
+        )
+      })
     throw refuse(place, `needs the secret ${quote(name)}, and there is no vault here`, 'Run it with `ecokit`')
   }
   const found = Object.hasOwn(sources.env, name) ? sources.env[name] : undefined

@@ -21,6 +21,13 @@ const checkTable = (rows: readonly (Health & { readonly name: string })[], optio
       },
       { title: 'VERSION', cell: (row) => row.version },
       { title: 'REASON', cell: (row) => row.code },
+      // Only where there is something to see: a closed circuit is how it should be.
+      ...(rows.some(({ circuit = 'closed' }) => circuit !== 'closed')
+        ? [{ title: 'CIRCUIT', cell: (row: Health) => row.circuit, shade: () => 'yellow' as const }]
+        : []),
+      ...(rows.some(({ oldTls }) => oldTls === true)
+        ? [{ title: 'TLS', cell: (row: Health) => (row.oldTls === true ? '1.2' : undefined) }]
+        : []),
     ],
     rows,
     options,
@@ -28,7 +35,7 @@ const checkTable = (rows: readonly (Health & { readonly name: string })[], optio
   return listed + rows.map(({ message }) => (message === undefined ? '' : `${visible(message)}\n`)).join('')
 }
 
-/** Checks the named partners, or all of them; 1 when one is not healthy. */
+/** Checks the named partners, or all of them; 1 when one is not healthy, 2 when one lacks what `ecosystem.yaml` refers to. */
 export const check = (invocation: Invocation, names: readonly string[]): Promise<number> =>
   withRuntime(invocation, async ({ registry, health }, signal) => {
     const { terminal, json } = invocation
@@ -47,5 +54,7 @@ export const check = (invocation: Invocation, names: readonly string[]): Promise
     )
     if (json) await terminal.out(`${toJson(rows, 2)}\n`)
     else await terminal.out(checkTable(rows, terminal))
+    // A variable that is not set, a secret that is missing: no partner was asked, and mending it is up to us.
+    if (rows.some(({ code }) => code === 'invalid_credentials' || code === 'invalid_config')) return exits.usage
     return rows.every(({ status }) => status === 'healthy') ? exits.done : exits.failed
   })

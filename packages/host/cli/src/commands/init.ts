@@ -6,9 +6,10 @@ import { UsageError, exits } from '../usage.ts'
 const sample = `# What is connected, and what flows where. \`ecokit schema > ecosystem.schema.json\` gives editors completion.
 version: 1
 
-# Secrets never stand in this file: name the environment variable that holds them.
+# Secrets never stand in this file. \`ecokit vault set mlflow-token\` keeps one, and this says where it is used;
+# \${env:MLFLOW_TOKEN} and \${file:/run/secrets/mlflow} work as well.
 # credentials:
-#   mlflow-token: { scheme: token, token: '\${env:MLFLOW_TOKEN}' }
+#   mlflow-token: { scheme: token, token: '\${secret:mlflow-token}' }
 
 partners:
   mlflow:
@@ -18,6 +19,7 @@ partners:
     owner: ml-platform@example.com
     tags: [tracking]
     check: { every: 30s, timeout: 5s }
+    # policy: { rate: { perSecond: 20 }, concurrency: 8 }   # left out: what the connector says
 
   lake:
     connector: local
@@ -44,25 +46,49 @@ const readIfThere = (path: string): Promise<string | undefined> =>
     throw error
   })
 
-/** Writes the sample, and tells git to leave the state folder alone. */
-export const init = async ({ terminal, json, file }: Invocation): Promise<number> => {
-  const path = resolve(file)
-  await writeFile(path, sample, { flag: 'wx' }).catch((error: unknown) => {
-    throw new UsageError(
-      codeOf(error) === 'EEXIST'
-        ? `${file} is there already. Remove it, or write another with --file`
-        : `${file} cannot be written (${String(codeOf(error))}). Name another with --file`,
-    )
-  })
-  const gitignore = join(dirname(path), '.gitignore')
+const writeSample = async (path: string): Promise<boolean> => {
+  try {
+    await writeFile(path, sample, { flag: 'wx' })
+    return true
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false
+    throw new UsageError(`${path} cannot be written (${String(codeOf(error))}). Name another with --file`)
+  }
+}
+
+/** Tells git to leave the state folder alone, and the vault's key with it. */
+const ignoreState = async (folder: string): Promise<string> => {
+  const gitignore = join(folder, '.gitignore')
   const before = (await readIfThere(gitignore)) ?? ''
   if (!before.split(/\r?\n/).some((line) => ['.ecokit', ignored, '/.ecokit', '/.ecokit/'].includes(line.trim())))
     await writeFile(gitignore, `${before}${before === '' || before.endsWith('\n') ? '' : '\n'}${ignored}\n`)
+  return gitignore
+}
+
+/** Writes the sample and the vault's key, whichever is not there yet, and tells git to leave the state folder alone. */
+export const init = async ({ terminal, json, file }: Invocation): Promise<number> => {
+  const path = resolve(file)
+  const written = await writeSample(path)
+  const gitignore = await ignoreState(dirname(path))
+  const { makeVaultKey } = await import('@ecokit/server/ecosystem')
+  const key = await makeVaultKey(path)
+  if (!written && !key.made) throw new UsageError(`${file} is there already. Remove it, or write another with --file`)
   const name = basename(path) === 'ecosystem.yaml' ? '' : ` --file ${file}`
-  if (json) await terminal.out(`${JSON.stringify({ file: path, gitignore })}\n`)
+  if (json)
+    await terminal.out(
+      `${JSON.stringify({ file: path, written, gitignore, key: { kind: key.kind, where: key.where, made: key.made } })}\n`,
+    )
   else
     await terminal.out(
-      `Wrote ${file}, and ${ignored} into .gitignore.\nNext: edit it, then\n  $ ecokit check${name}\n  $ ecokit up${name}\n`,
+      [
+        written ? `Wrote ${file}, and ${ignored} into .gitignore.\n` : `${file} is there already and stays as it is.\n`,
+        key.made
+          ? `Made the key of the vault: ${key.where}. Keep a copy in a safe place: without it nobody reads what the vault holds.\n`
+          : key.kind === 'file'
+            ? ''
+            : `The key of the vault comes from ${key.where}.\n`,
+        written ? `Next: edit it, then\n  $ ecokit check${name}\n  $ ecokit up${name}\n` : '',
+      ].join(''),
     )
   return exits.done
 }

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createInterface } from 'node:readline/promises'
+import { Writable } from 'node:stream'
 import { styleText } from 'node:util'
 
 export type Shade = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
@@ -18,6 +19,8 @@ export interface Terminal {
   readonly columns: number | undefined
   /** Asks whoever sits there; undefined where nobody does. */
   readonly ask: ((question: string, signal: AbortSignal) => Promise<string>) | undefined
+  /** The same for what must not be seen: nothing of the answer is shown. */
+  readonly askSecret: ((question: string, signal: AbortSignal) => Promise<string>) | undefined
   /** True where `note` may redraw its lines. */
   readonly live: boolean
 }
@@ -28,6 +31,25 @@ const askThere = async (question: string, signal: AbortSignal): Promise<string> 
     return await asked.question(question, { signal })
   } finally {
     asked.close()
+  }
+}
+
+const askUnseen = async (question: string, signal: AbortSignal): Promise<string> => {
+  // A terminal that readline drives echoes nothing itself, and what readline would echo goes nowhere.
+  const nowhere = new Writable({
+    write: (_part, _encoding, done) => {
+      done()
+    },
+  })
+  process.stderr.write(question)
+  const asked = createInterface({ input: process.stdin, output: nowhere, terminal: true, historySize: 0 })
+  // In raw mode Ctrl-C is a key; the process hears of it as of any other Ctrl-C.
+  asked.on('SIGINT', () => process.kill(process.pid, 'SIGINT'))
+  try {
+    return await asked.question('', { signal })
+  } finally {
+    asked.close()
+    process.stderr.write('\n')
   }
 }
 
@@ -49,6 +71,7 @@ export const openTerminal = (): Terminal => {
     paintNote: paint(stderr),
     columns: stdout.isTTY ? stdout.columns : undefined,
     ask: stdin.isTTY && stderr.isTTY ? askThere : undefined,
+    askSecret: stdin.isTTY && stderr.isTTY ? askUnseen : undefined,
     live: stderr.isTTY,
   }
 }

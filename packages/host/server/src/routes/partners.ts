@@ -11,6 +11,8 @@ import type { Views } from '../views.ts'
 
 const tag = 'partners'
 const named = z.object({ name: z.string() })
+/** Whoever has the token is `api` in the audit log: there is one token, and it does not say who holds it. */
+const by = (request: string) => ({ actor: 'api', reason: request })
 const limit = (most: number, usual: number) => z.coerce.number().int().min(1).max(most).default(usual)
 /** The most answers of a sequence that one call gives. */
 const mostResults = 1000
@@ -83,7 +85,7 @@ export const partnerRoutes = (app: OpenAPIHono, runtime: EcosystemRuntime, views
       status: 201,
     },
     async ({ body: { name, ...input } }) => {
-      await registry.register(name as string, input as unknown as PartnerInput)
+      await runtime.partners.register(name as string, input as unknown as PartnerInput, by('POST /api/partners'))
       return views.partner(name as string)
     },
   )
@@ -98,13 +100,13 @@ export const partnerRoutes = (app: OpenAPIHono, runtime: EcosystemRuntime, views
       method: 'patch',
       path: '/api/partners/{name}',
       tag,
-      summary: 'Change a partner that the API registered',
+      summary: 'Change a partner that the API registered, or the policy of any; a policy is in force at once',
       params: named,
       body: changedPartner,
       reply: partner,
     },
     async ({ params, body }) => {
-      await registry.update(params.name, body as Partial<PartnerInput>)
+      await runtime.partners.update(params.name, body as Partial<PartnerInput>, by('PATCH /api/partners/{name}'))
       return views.partner(params.name)
     },
   )
@@ -119,7 +121,7 @@ export const partnerRoutes = (app: OpenAPIHono, runtime: EcosystemRuntime, views
       reply: z.object({}),
     },
     async ({ params }) => {
-      await registry.remove(params.name)
+      await runtime.partners.remove(params.name, by('DELETE /api/partners/{name}'))
       return {}
     },
   )

@@ -70,7 +70,12 @@ export const pipelineRoutes = (app: OpenAPIHono, runtime: EcosystemRuntime, runn
       reply: z.object({ id: z.string() }),
       status: 202,
     },
-    ({ params, body }) => runner.start(params.name, { full: body?.full ?? false, trigger: 'manual' }),
+    ({ params, body }) =>
+      runner.start(params.name, {
+        full: body?.full ?? false,
+        trigger: 'manual',
+        by: { actor: 'api', reason: 'POST /api/pipelines/{name}/runs' },
+      }),
   )
   addRoute(
     app,
