@@ -13,6 +13,7 @@ const ownConcern = ['if-none-match', 'if-modified-since', 'if-match', 'if-unmodi
 
 const mayKeep = (call: Call): boolean =>
   call.method === 'GET' &&
+  call.repeat === 'read' &&
   !call.streamed &&
   call.body === undefined &&
   ownConcern.every((name) => call.headers[name] === undefined) &&

@@ -1,3 +1,4 @@
+import { Pool } from 'undici'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { isIntegrationError } from '@ecokit/contracts'
 import { openNetwork, resolveHosts } from '../src/index.ts'
@@ -151,6 +152,17 @@ test('a name that the manifest completes never leads to a private address, unles
   expect(reaches('', '10.0.0.1', ['example.com'], 'api.{site}')).toBe(false)
   expect(reaches('', '10.0.0.1', 'allow', 'api.{site}')).toBe(true)
   expect(reaches('', '169.254.169.254', 'allow', 'api.{site}')).toBe(false)
+})
+test("a dispatcher of the host's own is not asked for an address that the origin's name forbids", async () => {
+  const { port, reached } = servers
+  const before = reached()
+  for (const url of [`http://127.0.0.1:${port}`, 'http://metadata.google.internal']) {
+    const dispatcher = new Pool(`http://127.0.0.1:${port}`)
+    const options = { hosts: ['{url}'], config: { url }, runtime: { dispatcher, privateNetworks: 'refuse' } } as const
+    await within(options, ({ http }) => failure(http(url).json(get, anything), 'host_not_allowed'))
+    await dispatcher.close()
+  }
+  expect(reached()).toBe(before)
 })
 test('the error names the address and the next step', async () => {
   const url = 'http://mlflow.example.com'
