@@ -15,7 +15,7 @@ import {
   serverCertificate,
   serverKey,
 } from './certificates.ts'
-import { failure, json, open, serve, text, until } from './support.ts'
+import { failure, json, open, serve, serveRaw, text, until } from './support.ts'
 
 const anything = z.unknown()
 const get = { method: 'GET', path: 'x' }
@@ -230,6 +230,21 @@ describe('proxies', () => {
       const error = await failure(network.http(https).json(get, anything), 'invalid_config')
       expect(error.details).toEqual({ field: 'HTTPS_PROXY' })
       expect(error.message).not.toContain('hunter22')
+    }
+  })
+  test('a proxy that never answers holds up neither a call nor the closing, and keeps no socket', async () => {
+    const { url: address, sockets } = await serveRaw(() => {})
+    for (const url of [https, plain]) {
+      const network = open(url, { runtime: { proxy: address, tls, lookup } })
+      const call = failure(network.http(url).json(get, anything), 'cancelled')
+      await until(() => sockets.size > 0)
+      await network.close()
+      await call
+      await until(() => sockets.size === 0)
+      const slow = open(url, { runtime: { proxy: address, tls, lookup, policy: { attempts: 1 } } })
+      await failure(slow.http(url, { timeoutMs: 50 }).json(get, anything), 'timeout')
+      await slow.close()
+      await until(() => sockets.size === 0)
     }
   })
   test('hosts in NO_PROXY, this machine, and whoever says false do without', async () => {
