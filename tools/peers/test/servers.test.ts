@@ -35,12 +35,12 @@ const orphan = async (call: string): Promise<string> => {
 const gone = (url: string) => vi.waitFor(async () => expect(await reached(url)).toBe(false), { timeout: 15_000 })
 
 moto.describe('moto', () => {
-  test('goes with a caller that was killed', async () => {
+  test('moto goes with a caller that was killed', async () => {
     await gone(await orphan('startMoto({ folder: process.argv[1] })'))
   })
 })
 azurite.describe('azurite', () => {
-  test('goes with a caller that was killed', async () => {
+  test('azurite goes with a caller that was killed', async () => {
     await gone(await orphan('startAzurite({ folder: process.argv[1] })'))
   })
 })

@@ -84,14 +84,23 @@ export const hmacSigning = (design: HmacDesign) => {
   const used = checkDesign(design)
   const bodyHash = design.bodyHash ?? { algorithm: 'sha256', encoding: 'hex' }
   const needsBody = used.includes('body') || used.includes('body_hash')
-  const credentials = z.strictObject({
-    keyId: z
-      .string()
-      .regex(/^[\x21-\x7e]+$/, 'a key id may hold no spaces, line breaks or characters outside of ASCII'),
-    key: secret()
-      .regex(keyText[keyForm], keyForm === 'utf8' ? 'expected a text' : `expected ${keyForm}`)
-      .meta({ secret: true }),
-  })
+  const needsId = used.includes('key_id')
+  const credentials = z
+    .strictObject({
+      /** Where the design shows it to the partner. */
+      keyId: z
+        .string()
+        .regex(/^[\x21-\x7e]+$/, 'a key id may hold no spaces, line breaks or characters outside of ASCII')
+        .optional(),
+      key: secret()
+        .regex(keyText[keyForm], keyForm === 'utf8' ? 'expected a text' : `expected ${keyForm}`)
+        .meta({ secret: true }),
+    })
+    .superRefine(({ keyId }, check) => {
+      if (needsId && keyId === undefined) check.addIssue({ code: 'custom', path: ['keyId'], message: 'missing' })
+      if (!needsId && keyId !== undefined)
+        check.addIssue({ code: 'custom', path: ['keyId'], message: 'this partner knows none' })
+    })
   return {
     kind: 'hmac',
     credentials,
@@ -112,7 +121,7 @@ export const hmacSigning = (design: HmacDesign) => {
           const { headers, url, method } = request
           const body = needsBody ? bodyOf(request) : new Uint8Array()
           const values: Partial<Record<Word, string>> = {
-            key_id: keyId,
+            key_id: keyId ?? '',
             timestamp: stamps[design.timestamp ?? 'seconds'](context.now()),
             ...(used.includes('nonce') && { nonce: randomUUID() }),
             ...(used.includes('body_hash') && { body_hash: digest(bodyHash.algorithm, body, bodyHash.encoding) }),

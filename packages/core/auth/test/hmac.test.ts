@@ -36,7 +36,11 @@ interface Sent {
   readonly headers?: Record<string, string>
 }
 const now = Date.parse('2026-03-04T05:06:07.890Z')
-const send = async (design: HmacDesign, credentials: { keyId: string; key: string }, sent: Sent): Promise<Received> => {
+const send = async (
+  design: HmacDesign,
+  credentials: { keyId?: string; key: string },
+  sent: Sent,
+): Promise<Received> => {
   received.length = 0
   const authorizer = hmacSigning(design).open(credentials, {
     partner: 'acme',
@@ -229,6 +233,18 @@ test('an address that carries our parameters already gets them once', async () =
 test('a design that cannot work is refused when it is made', () => {
   expect(() => hmacSigning({ signed: ['body'], headers: { a: '{signatur}' } })).toThrow(/\{signatur\}/)
   expect(() => hmacSigning({ signed: ['body'], headers: { a: '{timestamp}' } })).toThrow(/\{signature\}/)
+})
+test('a key id is asked for exactly where the partner gets to see it', () => {
+  const fields = ({ credentials }: ReturnType<typeof hmacSigning>, given: object) =>
+    credentials.safeParse(given).error?.issues.map(({ path }) => path.join('.'))
+  const without = hmacSigning({ signed: ['body'], headers: { a: '{signature}' } })
+  const inside = hmacSigning({ signed: ['key_id', 'body'], headers: { a: '{signature}' } })
+  expect(fields(without, { key: 's' })).toBeUndefined()
+  expect(fields(without, { keyId: 'k', key: 's' })).toEqual(['keyId'])
+  for (const design of [hmacSigning(standard), inside]) {
+    expect(fields(design, { keyId: 'k', key: 's' })).toBeUndefined()
+    expect(fields(design, { key: 's' })).toEqual(['keyId'])
+  }
 })
 test('credentials', () => {
   const { credentials } = hmacSigning({ ...standard, key: 'base64' })

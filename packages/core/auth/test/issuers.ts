@@ -35,7 +35,8 @@ export interface Issuers {
     issuer: string
     lifetimeSeconds: number
   }
-  readonly snowflake: { account: string; user: string; key: KeyObject }
+  /** `since`: tokens that were made before are refused. */
+  readonly snowflake: { account: string; user: string; key: KeyObject; since: number; asked: number }
   /** For how many seconds a token says that it is good. */
   expiresIn: number
   /** Every form that was posted to a token endpoint. */
@@ -163,12 +164,14 @@ export const startIssuers = async (): Promise<Issuers> => {
 
   /** As the SQL API guide says: who issued it, for whom, with the fingerprint of the key that is registered. */
   const snowflake = async (request: IncomingMessage): Promise<void> => {
-    const { account, user, key } = state.snowflake
+    const { account, user, key, since } = state.snowflake
+    state.snowflake.asked++
     if (request.headers['x-snowflake-authorization-token-type'] !== 'KEYPAIR_JWT') throw new Error('token type')
     const der = createPublicKey(key.export({ type: 'spki', format: 'pem' })).export({ type: 'spki', format: 'der' })
     const subject = `${account}.${user}`
     const issuer = `${subject}.SHA256:${createHash('sha256').update(der).digest('base64')}`
-    await verified(bearer(request), key, { alg: 'RS256', issuer, subject, longest: 3600 })
+    const { iat = 0 } = await verified(bearer(request), key, { alg: 'RS256', issuer, subject, longest: 3600 })
+    if (iat * 1000 < since) throw new Error('JWT token is invalid')
   }
   const bearer = (request: IncomingMessage): string => (request.headers.authorization ?? '').replace(/^Bearer /, '')
 
@@ -213,7 +216,7 @@ export const startIssuers = async (): Promise<Issuers> => {
       issuer: 'https://sts.windows.net/99999999-2222-3333-4444-555555555555/',
       lifetimeSeconds: 3600,
     },
-    snowflake: { account: 'XY12345', user: 'ROBOT', key: unset },
+    snowflake: { account: 'XY12345', user: 'ROBOT', key: unset, since: 0, asked: 0 },
     expiresIn: 3600,
     asked: [],
     revoke: () => {

@@ -226,6 +226,28 @@ test('Snowflake: the JWT is what the guide asks for, renewed before its hour is 
   })
   await elsewhere.network.close()
 })
+test('Snowflake: a JWT that is refused is signed anew once, and not where it was new', async () => {
+  const scheme = snowflakeKeyPair({ account: 'xy12345' })
+  const { http, network } = through(
+    scheme,
+    { user: 'robot', privateKey: pem(robot.privateKey) },
+    { url: issuers.url, now },
+  )
+  const ask = async () => {
+    const before = issuers.snowflake.asked
+    const reply = await http.request({ method: 'GET', path: 'snowflake' }).catch(() => undefined)
+    await reply?.body.cancel()
+    return [reply?.status, issuers.snowflake.asked - before]
+  }
+  expect(await ask()).toEqual([200, 1])
+  issuers.now += 10 * 60_000
+  issuers.snowflake.since = issuers.now - 60_000
+  expect(await ask()).toEqual([200, 2])
+  issuers.snowflake.since = issuers.now + 60_000
+  expect(await ask()).toEqual([undefined, 1])
+  issuers.snowflake.since = 0
+  await network.close()
+})
 test.for([
   ['xy12345', 'XY12345'],
   ['xy12345.eu-central-1', 'XY12345'],
