@@ -19,5 +19,5 @@ export const environmentFolder = script('../../.cache/python')
 export const motoRequirementsFile = script('./moto.txt')
 export const motoFolder = script('../../.cache/moto')
 /** Runs a Node program until this process is gone. */
-export const serveNodeScript = script('./serve.mjs')
+export const serveNodeScript = fileURLToPath(new URL('./serve.mjs', import.meta.url))
 export const azuriteFolder = script('../../.cache/azurite')

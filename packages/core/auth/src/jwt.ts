@@ -15,12 +15,10 @@ export const privateKeyField = () =>
     .meta({ secret: true })
 /** A certificate in PEM, with those that lead to its authority behind it where there are any. */
 export const certificateField = () =>
-  z
-    .string()
-    .regex(/-----BEGIN CERTIFICATE-----/, {
-      error: 'expected a certificate in PEM (-----BEGIN CERTIFICATE-----)',
-      abort: true,
-    })
+  z.string().regex(/-----BEGIN CERTIFICATE-----/, {
+    error: 'expected a certificate in PEM (-----BEGIN CERTIFICATE-----)',
+    abort: true,
+  })
 
 /** The key, or what is wrong with it in words that hold nothing of it. */
 export type KeyReading =
