@@ -3,15 +3,18 @@ import { single } from './line.ts'
 import type { Line } from './line.ts'
 
 /** What the auth scheme can do beside authorising, with the errors, the events and the cancellation of every other call. */
-export const authOf = (line: Line, authorizer: Authorizer | undefined): AnyConnection['auth'] => {
-  const { status, login, logout } = authorizer ?? {}
+export const authOf = (line: Line, current: () => Authorizer | undefined): AnyConnection['auth'] => {
+  // Which members there are is the scheme's; the credentials may be others by the time of the call.
+  const first = current()
+  const { status, login, logout } = first ?? {}
+  const now = (): Authorizer | undefined => current() ?? first
   const call = (name: string, effect: 'read' | 'write') => ({ kind: 'call', name: `auth.${name}`, effect }) as const
   return {
     ...(status !== undefined && {
       status: (options) =>
         single(line, call('status', 'read'), {
           accept: () => undefined,
-          perform: (_input, signal) => status({ signal }),
+          perform: (_input, signal) => (now()?.status ?? status)({ signal }),
           verify: (seen) => seen,
         })(undefined, options),
     }),
@@ -19,7 +22,7 @@ export const authOf = (line: Line, authorizer: Authorizer | undefined): AnyConne
       login: (interaction: Interaction) =>
         single(line, call('login', 'write'), {
           accept: () => undefined,
-          perform: (_input, signal) => login({ ...interaction, signal }),
+          perform: (_input, signal) => (now()?.login ?? login)({ ...interaction, signal }),
           verify: (seen) => seen,
         })(undefined, interaction),
     }),
@@ -27,7 +30,7 @@ export const authOf = (line: Line, authorizer: Authorizer | undefined): AnyConne
       logout: (options) =>
         single(line, call('logout', 'write'), {
           accept: () => undefined,
-          perform: (_input, signal) => logout({ signal }),
+          perform: (_input, signal) => (now()?.logout ?? logout)({ signal }),
           verify: () => undefined,
         })(undefined, options),
     }),

@@ -20,6 +20,7 @@ import type {
 } from '@ecokit/contracts'
 import { memoryShared, openNetwork, resolveHosts, systemClock } from '@ecokit/http'
 import { authOf } from './auth.ts'
+import { openAuthorizer } from './credentials.ts'
 import { checkWrite, countBatch, guardWriter, recordChecker } from './data.ts'
 import type { AnyWriter } from './data.ts'
 import { openCheck } from './health.ts'
@@ -29,6 +30,7 @@ import { holdsStream, readInput, readOutput } from './operations.ts'
 import type { Runtime } from './runtime.ts'
 import type { AnySession } from './session.ts'
 import { checkConfig, checkCredentials } from './settings.ts'
+import type { Chosen } from './settings.ts'
 
 type AnyCall = (input: unknown, options?: CallOptions) => Promise<unknown> | AsyncIterable<unknown>
 type AnyApi = Readonly<Record<string, AnyCall>>
@@ -160,7 +162,8 @@ export const connectUnknown = (
       details: { what: `contract ${String(connector.contract)}` },
     })
   const config = checkConfig(manifest, partner, as.config)
-  const { scheme, name: schemeName, credentials, secrets } = checkCredentials(manifest, partner, as.credentials)
+  const chosen = checkCredentials(manifest, partner, as.credentials)
+  const { scheme, name: schemeName, credentials, secrets } = chosen
 
   const closing = new AbortController()
   const line = openLine({ partner, closed: closing.signal, secrets, runtime })
@@ -173,26 +176,48 @@ export const connectUnknown = (
       throw line.failure(thrown, opening)
     }
   }
-  let opened: Authorizer | undefined
-  const authorizer =
-    scheme &&
-    ((http: OpenHttp) =>
-      (opened = scheme.open(credentials, {
-        partner,
-        config,
-        http,
-        tokens: runtime.tokens ?? memoryShared(() => clock.now()),
-        now: () => clock.now(),
-        sleep: (ms, signal) => clock.sleep(ms, signal),
-        random: runtime.random ?? Math.random,
-      })))
+  const tokens = runtime.tokens ?? memoryShared(clock.now)
+  let anonymous: OpenHttp | undefined
+  const openScheme = ({ scheme: chosen, credentials: given }: Chosen): Authorizer | undefined =>
+    chosen?.open(given, {
+      partner,
+      config,
+      http: (...where) => (anonymous as OpenHttp)(...where),
+      tokens,
+      now: clock.now,
+      sleep: clock.sleep,
+      random: runtime.random ?? Math.random,
+    })
+  let auth: ReturnType<typeof openAuthorizer> | undefined
   const network = attempt(() =>
     openNetwork({
       partner,
       hosts: manifest.hosts,
-      tokenHosts: scheme?.hosts ?? [],
+      ...(scheme?.hosts !== undefined && { tokenHosts: scheme.hosts }),
       config,
-      authorizer,
+      ...(scheme !== undefined && {
+        authorizer: (http: OpenHttp) => {
+          anonymous = http
+          auth = openAuthorizer({
+            manifest,
+            partner,
+            chosen,
+            open: openScheme,
+            renew: runtime.renewCredentials,
+            hide: (more) => {
+              network.hide(more)
+              line.hide(more)
+            },
+          })
+          return auth.current() as Authorizer
+        },
+      }),
+      ...(scheme !== undefined &&
+        runtime.renewCredentials !== undefined && {
+          replaceAuthorizer: async (refused: Authorizer, options?: CallOptions) => auth?.replace(refused, options),
+        }),
+      policy: manifest.policy,
+      closed: closing.signal,
       secrets,
       runtime: line.counted,
     }),
@@ -231,8 +256,14 @@ export const connectUnknown = (
     ...apis,
     name: partner,
     manifest,
-    check: openCheck(line, runtime.checkTimeoutMs ?? 10_000, (options) => session.check(options)),
-    auth: authOf(line, opened),
+    check: openCheck(line, {
+      timeoutMs: runtime.checkTimeoutMs ?? 10_000,
+      check: (options) => session.check(options),
+      clock,
+      ...(manifest.hosts.length > 0 && { circuit: () => network.guard.state().circuit }),
+      oldTls: network.oldTls,
+    }),
+    auth: authOf(line, () => auth?.current()),
     http: (baseUrl, options) => network.http(baseUrl ?? firstHost(partner, manifest, config), options),
     call: (capability, operation, input, options) => {
       const api = own(apis, capability)

@@ -1,5 +1,6 @@
 import { integrationError, isIntegrationError } from '@ecokit/contracts'
-import type { CallOptions, Checked, ErrorCode, Health, PartState } from '@ecokit/contracts'
+import type { CallOptions, Checked, CircuitState, ErrorCode, Health, PartState } from '@ecokit/contracts'
+import type { Clock } from '@ecokit/http'
 import { single } from './line.ts'
 import type { Line } from './line.ts'
 
@@ -22,9 +23,16 @@ const partsState = (parts: Readonly<Record<string, PartState>>) => {
 /** The connection's `check`: the session's own, with a deadline, told as Health. */
 export const openCheck = (
   line: Line,
-  timeoutMs: number,
-  check: (options: CallOptions) => Promise<Checked>,
+  about: {
+    readonly timeoutMs: number
+    readonly check: (options: CallOptions) => Promise<Checked>
+    readonly clock: Clock
+    /** Absent where nothing goes over the network. */
+    readonly circuit?: () => CircuitState
+    readonly oldTls: boolean
+  },
 ): ((options?: CallOptions) => Promise<Health>) => {
+  const { timeoutMs, check, clock, circuit, oldTls } = about
   const checked = single(line, { kind: 'check', name: 'check', effect: 'read' } as const, {
     accept: () => undefined,
     perform: async (_input, signal) => {
@@ -54,7 +62,9 @@ export const openCheck = (
     const started = performance.now()
     const took = () => ({
       latencyMs: Math.round((performance.now() - started) * 100) / 100,
-      checkedAt: new Date().toISOString(),
+      checkedAt: new Date(clock.now()).toISOString(),
+      ...(circuit !== undefined && { circuit: circuit() }),
+      ...(oldTls && { oldTls }),
     })
     try {
       const { account, version, parts } = await checked(undefined, options)

@@ -2,6 +2,8 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { firstIssue, integrationError, isIntegrationError, toIntegrationError } from '@ecokit/contracts'
 import type { CallOptions, Effect, ErrorCode, IntegrationError } from '@ecokit/contracts'
 import type { z } from 'zod'
+import { redactor } from '@ecokit/http'
+import type { Redact } from '@ecokit/http'
 import type { CallEvent, Runtime } from './runtime.ts'
 
 /** What a call is, for its errors and its event. */
@@ -133,13 +135,6 @@ export const sequence = <In, Out, Item>(line: Line, call: Call, steps: Steps<In,
 const isZodError = (value: unknown): value is z.ZodError =>
   value instanceof Error && 'issues' in value && Array.isArray(value.issues)
 
-/** Hides the secrets in a text; those of under 4 characters are left alone, as in core/http, which would make it unreadable. */
-export const redact = (text: string, secrets: readonly string[]): string =>
-  secrets.reduce((clean, secret) => (secret.length < 4 ? clean : clean.replaceAll(secret, '***')), text)
-
-const clean = (value: unknown, secrets: readonly string[]): unknown =>
-  typeof value === 'string' ? redact(value, secrets) : value
-
 const describe = (thrown: unknown, partner: string, call: Call): IntegrationError => {
   if (isIntegrationError(thrown)) return thrown
   if (isZodError(thrown)) {
@@ -162,9 +157,14 @@ const describe = (thrown: unknown, partner: string, call: Call): IntegrationErro
 }
 
 /** Gives an error its partner and takes the secrets out of it; the common case, nothing to change, gives the error itself. */
-const finish = (error: IntegrationError, partner: string, secrets: readonly string[]): IntegrationError => {
-  const details = Object.fromEntries(Object.entries(error.details).map(([key, value]) => [key, clean(value, secrets)]))
-  const message = redact(error.message, secrets)
+const finish = (error: IntegrationError, partner: string, redact: Redact): IntegrationError => {
+  const details = Object.fromEntries(
+    Object.entries(error.details).map(([key, value]: [string, unknown]) => [
+      key,
+      typeof value === 'string' ? redact(value) : value,
+    ]),
+  )
+  const message = redact(error.message)
   const safe =
     message === error.message && error.cause === undefined && JSON.stringify(details) === JSON.stringify(error.details)
   if (safe && error.partner !== undefined) return error
@@ -179,8 +179,10 @@ export const openLine = (about: {
   readonly closed: AbortSignal
   readonly secrets: readonly string[]
   readonly runtime: Runtime
-}): Line & { readonly counted: Runtime } => {
-  const { partner, closed, secrets, runtime } = about
+}): Line & { readonly counted: Runtime; readonly hide: (secrets: readonly string[]) => void } => {
+  const { partner, closed, runtime } = about
+  let { secrets } = about
+  let redact: Redact | undefined
   const { observer } = runtime
   const now = () => runtime.clock?.now() ?? Date.now()
   const tallies = observer === undefined ? undefined : new AsyncLocalStorage<Tally>()
@@ -199,6 +201,10 @@ export const openLine = (about: {
     partner,
     closed,
     counted,
+    hide: (more) => {
+      secrets = [...secrets, ...more]
+      redact = undefined
+    },
     watch: (call) => {
       if (observer === undefined || tallies === undefined) return undefined
       const tally: Tally = { requests: 0 }
@@ -228,7 +234,7 @@ export const openLine = (about: {
       if (fromAbort && closed.aborted) return closed.reason as IntegrationError
       if (fromAbort && !isIntegrationError(thrown))
         return integrationError('cancelled', { partner, what: `${call.name} was cancelled`, details: {} })
-      return finish(describe(thrown, partner, call), partner, secrets)
+      return finish(describe(thrown, partner, call), partner, (redact ??= redactor(secrets)))
     },
   }
 }

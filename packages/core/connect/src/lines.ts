@@ -1,17 +1,8 @@
 import { isUtf8 } from 'node:buffer'
 import type { InvalidRecord } from '@ecokit/contracts'
+import { readJson } from '@ecokit/http'
 
 const decoder = new TextDecoder()
-
-type Reviver = (key: string, value: unknown, context: { readonly source?: string }) => unknown
-const exact: Reviver = (_key, value, { source }) =>
-  typeof value === 'number' && !Number.isSafeInteger(value) && source !== undefined && /^-?\d+$/.test(source)
-    ? BigInt(source)
-    : value
-
-/** JSON in which an integer beyond 2^53 keeps its digits, as a bigint; the slow road is taken only where one may stand. */
-const parse = (text: string): unknown =>
-  /\d{16}/.test(text) ? JSON.parse(text, exact as (key: string, value: unknown) => unknown) : JSON.parse(text)
 
 /** The lines of the bytes, each with whether it is UTF-8: what is not would be changed by decoding it. */
 const linesOf = function* (bytes: Uint8Array) {
@@ -32,7 +23,7 @@ export const recordLines = function* (bytes: Uint8Array, refuse: (invalid: Inval
     let record: unknown
     try {
       if (!good) throw new SyntaxError('not UTF-8')
-      record = parse(text)
+      record = readJson(text)
     } catch {
       record = refuse({ record: text, field: '', reason: good ? 'not JSON' : 'not UTF-8' })
       if (record === undefined) continue

@@ -26,6 +26,11 @@ export interface Runtime extends NetworkRuntime {
   readonly observer?: (event: CallEvent) => void
   /** Where the auth scheme keeps its tokens; must seal them if it is more than memory. Default: memory, for this connection only. */
   readonly tokens?: Shared
+  /**
+   * Asked for the credentials anew after a 401 that the auth scheme cannot mend, once for all calls that wait. Where they differ from those in use, they take over and each call is tried once more: so
+   * a partner's credential is rotated without a failed call.
+   */
+  readonly renewCredentials?: () => Promise<unknown>
   /** How long `check()` waits for the partner. Default 10,000. */
   readonly checkTimeoutMs?: number
 }

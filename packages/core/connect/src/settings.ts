@@ -1,7 +1,7 @@
 import { firstIssue, integrationError, secretFields } from '@ecokit/contracts'
 import type { AuthScheme, Manifest } from '@ecokit/contracts'
+import { redactor } from '@ecokit/http'
 import type { z } from 'zod'
-import { redact } from './line.ts'
 
 const refuse = (
   code: 'invalid_config' | 'invalid_credentials',
@@ -72,7 +72,7 @@ export const checkCredentials = (manifest: Manifest, partner: string, given: unk
   if (!parsed.success) {
     const { field, message } = firstIssue(parsed.error, 'credentials')
     // A schema's own message may quote what it refuses.
-    throw fail(field, redact(message, secrets))
+    throw fail(field, redactor(secrets)(message))
   }
   const changed = secretValues(scheme.credentials, parsed.data)
   return { scheme, name, credentials: parsed.data, secrets: [...new Set([...secrets, ...changed])] }

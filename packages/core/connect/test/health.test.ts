@@ -15,7 +15,7 @@ afterAll(() => server.stop())
 afterEach(() => {
   inside.throws = undefined
 })
-const retry = { attempts: 1 }
+const policy = { attempts: 1 }
 
 test('a healthy partner tells who we are, its version and how long it took', async () => {
   handler = (_request, response) => answer(response, 200, { version: '1.2', parts: { notes: 'ok' } })
@@ -26,6 +26,7 @@ test('a healthy partner tells who we are, its version and how long it took', asy
     account: 'notes-prod token',
     version: '1.2',
     parts: { notes: 'ok' },
+    circuit: 'closed',
     latencyMs: expect.any(Number) as number,
     checkedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/) as string,
   })
@@ -51,7 +52,7 @@ test('a part that is denied or away makes it degraded, and the reason says which
 })
 
 test('whatever goes wrong is unhealthy with a code and a sentence, never an exception', async () => {
-  const connection = openPlatform(server.url, { retry })
+  const connection = openPlatform(server.url, { policy })
   handler = (_request, response) => answer(response, 401, { message: 'canary-1 is no token' })
   const refused = await connection.check()
   expect(refused).toMatchObject({ status: 'unhealthy', code: 'unauthenticated' })
@@ -71,7 +72,7 @@ test('a partner that is not there is unavailable', async () => {
   await new Promise<void>((resolve) => gone.listen(0, '127.0.0.1', resolve))
   const { port } = gone.address() as AddressInfo
   await new Promise((resolve) => gone.close(resolve))
-  const connection = openPlatform(`http://127.0.0.1:${port}`, { retry })
+  const connection = openPlatform(`http://127.0.0.1:${port}`, { policy })
   expect(await connection.check()).toMatchObject({ status: 'unhealthy', code: 'unavailable' })
   await connection.close()
 })

@@ -68,6 +68,7 @@ export const reserveTurns = (
 ): { readonly fullAt: number; readonly waitMs: number } | undefined => {
   const each = 1000 / perSecond
   const next = Math.max(fullAt, now) + each * count
-  const waitMs = Math.max(0, Math.ceil(next - now - each * Math.max(1, burst)))
+  // A microsecond less than it says: by what epoch milliseconds are rounded to, a full bucket would have to wait.
+  const waitMs = Math.max(0, Math.ceil(next - now - each * Math.max(1, burst) - 1e-3))
   return waitMs > maxWaitMs ? undefined : { fullAt: next, waitMs }
 }

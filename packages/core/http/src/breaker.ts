@@ -57,6 +57,8 @@ export const openBreaker = (first: Settings, changed: () => void): Breaker => {
     waitMs: (now) => {
       if (state === 'closed') return 0
       if (state === 'open') {
+        // Also where the clock was put back.
+        openUntil = Math.min(openUntil, now + forMs)
         if (now < openUntil) return openUntil - now
         enter('half_open')
       }

@@ -35,40 +35,98 @@ const streamOf = (controller: Dispatcher.DispatchController): Readable => {
   return stream.on('error', () => {})
 }
 
-/** An answer that is collected: it goes on until the limit, and an error's answer counts however much of it comes. */
-const collect = (limit: number, resolve: (answer: Collected) => void) => {
-  const chunks: Buffer[] = []
-  let size = 0
-  let status = 0
-  let headers: ReplyHeaders = {}
-  let most = limit
-  const finish = (whole: boolean): void => {
-    const [first] = chunks
-    const bytes = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, size)
-    resolve({ status, headers, whole, bytes: whole ? bytes : bytes.subarray(0, most) })
-  }
+/** A request that is under way. */
+interface Live {
+  readonly resolve: (answer: Answer) => void
+  readonly reject: (error: Error) => void
+  readonly plan: Plan
+  readonly stop: Stop
+  /** False where the reply has no body whatever its length says. */
+  readonly hasBody: boolean
+  controller: Dispatcher.DispatchController | undefined
+  stream: Readable | undefined
+  status: number
+  headers: ReplyHeaders
+  /** How many bytes are collected. */
+  most: number
+  size: number
+  readonly chunks: Buffer[]
+}
+interface Plan {
+  readonly streamed: (status: number, headers: ReplyHeaders) => boolean
+  readonly limit: number
+}
+
+/** Says what was collected; `whole` is false where there is more. */
+const answer = ({ chunks, size, status, headers, most, resolve }: Live, whole: boolean): void => {
+  const [first] = chunks
+  const bytes = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, size)
+  resolve({ status, headers, whole, bytes: whole ? bytes : bytes.subarray(0, most) })
+}
+const fail = (live: Live, error: Error): void => {
+  if (live.stream !== undefined) live.stream.destroy(error)
+  // An error's answer counts however much of its body came.
+  else if (live.status >= 300) answer(live, false)
+  else live.reject(error)
+}
+
+/**
+ * What undici calls. It keeps the handlers of hundreds of finished requests for each socket, so they must hold nothing: `live` is let go with the last word.
+ */
+const handlerOf = (given: Live): Dispatcher.DispatchHandler => {
+  let live: Live | undefined = given
+  given.stop.onHalt(() => {
+    if (live === undefined) return
+    const { controller } = live
+    const error = new Error('stopped')
+    fail(live, error)
+    live = undefined
+    controller?.abort(error)
+  })
   return {
-    /** False when the body is announced as larger than the limit, and then everything is said. */
-    begin: (code: number, given: ReplyHeaders, hasBody: boolean): boolean => {
-      status = code
-      headers = given
-      if (code >= 300) most = errorBodyBytes
-      const fits = code >= 300 || !hasBody || !(Number(given['content-length']) > most)
-      if (!fits) finish(false)
-      return fits
+    onRequestStart: (controller) => {
+      if (live === undefined || live.stop.why() !== undefined) controller.abort(new Error('stopped'))
+      else live.controller = controller
     },
-    /** False when the limit is reached, and then everything is said. */
-    add: (chunk: Buffer): boolean => {
-      chunks.push(chunk)
-      size += chunk.length
-      if (size > most) finish(false)
-      return size <= most
+    onResponseStart: (controller, status, headers) => {
+      if (live === undefined || status < 200) return
+      live.status = status
+      live.headers = headers
+      if (live.plan.streamed(status, headers)) {
+        live.stream = streamOf(controller)
+        live.resolve({ status, headers, stream: live.stream })
+        return
+      }
+      if (status >= 300) live.most = errorBodyBytes
+      else if (live.hasBody && Number(headers['content-length']) > live.most) {
+        answer(live, false)
+        live = undefined
+        controller.abort(new Error('too large'))
+      }
     },
-    end: (): void => finish(true),
-    /** True when what came so far is an answer in itself. */
-    endEarly: (): boolean => {
-      if (status >= 300) finish(false)
-      return status >= 300
+    onResponseData: (controller, chunk) => {
+      if (live === undefined) return
+      if (live.stream !== undefined) {
+        if (!live.stream.push(chunk)) controller.pause()
+        return
+      }
+      live.chunks.push(chunk)
+      live.size += chunk.length
+      if (live.size <= live.most) return
+      answer(live, false)
+      live = undefined
+      controller.abort(new Error('too large'))
+    },
+    onResponseEnd: () => {
+      if (live === undefined) return
+      if (live.stream === undefined) answer(live, true)
+      else live.stream.push(null)
+      live = undefined
+    },
+    onResponseError: (_, error) => {
+      if (live === undefined) return
+      fail(live, error)
+      live = undefined
     },
   }
 }
@@ -80,43 +138,23 @@ const collect = (limit: number, resolve: (answer: Collected) => void) => {
 export const exchange = (
   dispatcher: Dispatcher,
   options: Dispatcher.DispatchOptions,
-  plan: { readonly streamed: (status: number, headers: ReplyHeaders) => boolean; readonly limit: number },
+  plan: Plan,
   stop: Stop,
 ): Promise<Answer> =>
   new Promise((resolve, reject) => {
-    let controller: Dispatcher.DispatchController | undefined
-    let stream: Readable | undefined
-    const collected = collect(plan.limit, resolve)
-    const fail = (error: Error): void => {
-      if (stream !== undefined) stream.destroy(error)
-      else if (!collected.endEarly()) reject(error)
-    }
-    stop.onHalt(() => {
-      const error = new Error('stopped')
-      fail(error)
-      controller?.abort(error)
+    const handler = handlerOf({
+      resolve,
+      reject,
+      plan,
+      stop,
+      hasBody: options.method !== 'HEAD',
+      controller: undefined,
+      stream: undefined,
+      status: 0,
+      headers: {},
+      most: plan.limit,
+      size: 0,
+      chunks: [],
     })
-    dispatcher.dispatch(options, {
-      onRequestStart: (given) => {
-        controller = given
-        if (stop.why() !== undefined) given.abort(new Error('stopped'))
-      },
-      onResponseStart: (given, status, headers) => {
-        if (status < 200) return
-        if (plan.streamed(status, headers)) {
-          stream = streamOf(given)
-          resolve({ status, headers, stream })
-        } else if (!collected.begin(status, headers, options.method !== 'HEAD')) given.abort(new Error('too large'))
-      },
-      onResponseData: (given, chunk) => {
-        if (stream === undefined) {
-          if (!collected.add(chunk)) given.abort(new Error('too large'))
-        } else if (!stream.push(chunk)) given.pause()
-      },
-      onResponseEnd: () => {
-        if (stream === undefined) collected.end()
-        else stream.push(null)
-      },
-      onResponseError: (_, error) => fail(error),
-    })
+    dispatcher.dispatch(options, handler)
   })

@@ -245,7 +245,10 @@ export const openGuard = (options: {
     },
     again: (waiter, until) => {
       const turn = queue.size === 0 ? limiter.take(clock.now()) : undefined
-      return turn === 0 ? undefined : join(waiter, until, false, turn)
+      if (turn === 0) return undefined
+      const joined = join(waiter, until, false, turn)
+      if (turn === undefined) pump()
+      return joined
     },
     judge: (admitted, verdict) => {
       breaker.settle(admitted, verdict, clock.now())

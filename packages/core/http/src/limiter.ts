@@ -1,5 +1,4 @@
-import type { Rate, Shared } from '@ecokit/contracts'
-import { reserveTurns } from './shared.ts'
+import { reserveTurns, type Rate, type Shared } from '@ecokit/contracts'
 
 /** Gives turns, at most so many in a time, and none before the time that the partner asked for. */
 export interface Limiter {
@@ -14,8 +13,15 @@ export interface Limiter {
 export const openBucket = (rate: () => Rate | undefined): Limiter => {
   let fullAt = 0
   let heldUntil = 0
+  let seenAt = 0
   return {
     take: (now) => {
+      if (now < seenAt) {
+        // The clock was put back: what was still to wait is still to wait, and not longer.
+        fullAt -= seenAt - now
+        heldUntil -= seenAt - now
+      }
+      seenAt = now
       if (now < heldUntil) return heldUntil - now
       const pace = rate()
       if (pace === undefined) return 0
@@ -71,6 +77,7 @@ export const openSharedBucket = (
   let heldUntil = 0
   let failing = false
   let fetchedFor: Rate | undefined
+  let seenAt = 0
 
   const fetchTurns = async (pace: Rate | undefined): Promise<void> => {
     const chunk = pace === undefined ? { keptMs: lookMs, most: 1, rate: unlimited } : chunks(pace)
@@ -93,6 +100,11 @@ export const openSharedBucket = (
   }
   return {
     take: (at) => {
+      if (at < seenAt) {
+        heldUntil -= seenAt - at
+        goodUntil = 0
+      }
+      seenAt = at
       if (at < heldUntil) return heldUntil - at
       if (asking !== undefined) return asking
       const pace = rate()

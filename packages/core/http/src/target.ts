@@ -1,5 +1,6 @@
 import { integrationError, isIntegrationError, type CallOptions, type Signable } from '@ecokit/contracts'
 import { requestError } from './failure.ts'
+import { RequestHeaders } from './headers.ts'
 import { tidy } from './redact.ts'
 import type { Call, Hop, Target, Wire } from './wire.ts'
 
@@ -32,13 +33,13 @@ const signingFailure = (error: unknown): unknown =>
 
 /** The target with credentials; at once where the authorizer does not wait. */
 export const sign = (target: Target, call: Call, options: CallOptions | undefined): Target | Promise<Target> => {
-  let headers: Headers | undefined
+  let headers: RequestHeaders | undefined
   let url: URL | undefined
   const signable: Signable = {
     method: call.method,
     body: call.body instanceof ReadableStream ? 'stream' : call.body,
     get headers() {
-      return (headers ??= new Headers(target.headers))
+      return (headers ??= new RequestHeaders(target.headers))
     },
     get url() {
       return (url ??= new URL(target.origin + target.path))
@@ -51,7 +52,7 @@ export const sign = (target: Target, call: Call, options: CallOptions | undefine
     return {
       ...target,
       path: url === undefined ? target.path : url.pathname + url.search,
-      headers: headers === undefined ? target.headers : Object.fromEntries(headers),
+      headers: headers === undefined ? target.headers : headers.record,
     }
   }
   let signing: void | Promise<void>

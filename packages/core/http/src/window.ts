@@ -9,7 +9,7 @@ export interface Window {
 
 const parts = 12
 
-/** Counts over at least the last `spanMs` and at most a twelfth more. A clock that is set back adds to the newest part. */
+/** Counts over at least the last `spanMs` and at most a twelfth more; forgets all where the clock is put back by more than that. */
 export const openWindow = (spanMs: number): Window => {
   const size = spanMs / parts
   const slots = Array.from({ length: parts + 1 }, () => ({ all: 0, marked: 0 }))
@@ -22,8 +22,8 @@ export const openWindow = (spanMs: number): Window => {
   }
   const move = (now: number): void => {
     const at = Math.floor(now / size)
-    if (at <= newest) return
-    if (at - newest > parts) clear()
+    if (at <= newest && at >= newest - parts) return
+    if (Math.abs(at - newest) > parts) clear()
     else
       for (let step = newest + 1; step <= at; step++) {
         const slot = slots[step % slots.length] as typeof current
