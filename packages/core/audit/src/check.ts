@@ -41,6 +41,13 @@ const sentences: Readonly<Record<Fault, (position: number) => string>> = {
   truncated: (position) => `the log ends before entry ${position}, which was written`,
 }
 
+/** The entry is gone: it stands elsewhere, or others follow, or nothing does. */
+const kindOfGap = (elsewhere: boolean, more: boolean): Fault =>
+  elsewhere ? 'reordered' : more ? 'removed' : 'truncated'
+/** Another stands in its place: `displaced` when that one was written for another place. */
+const kindOfChange = (elsewhere: boolean, displaced: boolean): Fault =>
+  elsewhere ? (displaced ? 'reordered' : 'inserted') : displaced ? 'removed' : 'edited'
+
 /**
  * Follows the chain through the pages and stops at the first entry that is not as it was written. The chain alone shows that something is wrong; the signed
  * head after it shows which entry it was, where somebody computed the chain anew; and what stands further on shows what was done.
@@ -128,21 +135,7 @@ export const check = async (
     const stated = /^\{"position":(\d+),/.exec(String(here?.entry))?.[1]
     const displaced =
       here !== undefined && Number(stated) !== position && digest('sha256', String(here.entry)) === here.hash
-    const kind: Fault = beyond
-      ? 'inserted'
-      : missing
-        ? elsewhere
-          ? 'reordered'
-          : more
-            ? 'removed'
-            : 'truncated'
-        : elsewhere
-          ? displaced
-            ? 'reordered'
-            : 'inserted'
-          : displaced
-            ? 'removed'
-            : 'edited'
+    const kind = beyond ? 'inserted' : missing ? kindOfGap(elsewhere, more) : kindOfChange(elsewhere, displaced)
     return failure(position, kind, sentences[kind](position))
   }
 
@@ -219,7 +212,8 @@ export const check = async (
       ahead = heads.slice(head)
       if (end === undefined) continue
       const late = heads[head]
-      if (late !== undefined) return await diagnose({ ...page, entries: [], heads: heads.slice(head) })
+      const missing = late === undefined ? undefined : meet(late, late.position)
+      if (missing !== undefined) return missing
       if (end.stray !== undefined) return failure(end.stray, 'inserted', sentences.inserted(end.stray))
       if (end.newest === undefined && (n > 0 || end.cut === true))
         return failure(n + 1, 'truncated', `the newest head is gone: nobody can tell what followed entry ${n}`)

@@ -1,3 +1,4 @@
+import { integrationError } from '@ecokit/contracts'
 import type { Store } from '@ecokit/store'
 import type { Page } from './check.ts'
 import { parseEntry } from './entry.ts'
@@ -113,7 +114,7 @@ export const listEntries = async (db: Store['db'], options: ListOptions): Promis
   const { limit = 100, before, from, to } = options
   let query = db
     .selectFrom('audit_entries')
-    .select(['entry', 'hash'])
+    .select(['position', 'entry', 'hash'])
     .orderBy('position', 'desc')
     .limit(Math.max(1, Math.min(most, limit)))
   if (before !== undefined) query = query.where('position', '<', before)
@@ -124,5 +125,15 @@ export const listEntries = async (db: Store['db'], options: ListOptions): Promis
     if (value !== undefined) query = query.where(name, '=', value)
   }
   const rows = await query.execute()
-  return rows.map(({ entry, hash }) => parseEntry(entry, hash))
+  return rows.map(({ position, entry, hash }) => {
+    try {
+      return parseEntry(entry, hash)
+    } catch {
+      throw integrationError('conflict', {
+        what: `entry ${position} of the audit log cannot be read: somebody changed it`,
+        next: 'Verify the log, and keep the file as evidence',
+        details: {},
+      })
+    }
+  })
 }

@@ -324,7 +324,9 @@ test('each kind of change has its name and its place', async () => {
   for (const [what, statements, found] of changes) {
     for (const statement of statements) hand.run(statement)
     expect([what, await audit.verify()]).toMatchObject([what, { ok: false, ...found }])
-    expect([what, await verifyExport(audit.export(), signer)]).toMatchObject([what, { ok: false }])
+    // What stands before the first entry is no part of an export.
+    const exported = await verifyExport(audit.export(), signer)
+    expect([what, exported]).toMatchObject([what, { ok: what === 'one before the first' }])
     hand.restore()
   }
   expect(await audit.verify()).toMatchObject({ ok: true, entries: 30 })
