@@ -38,7 +38,15 @@ const install = async (options: PythonOptions): Promise<void> => {
   await mkdir(azuriteFolder, { recursive: true })
   await writeFile(path.join(azuriteFolder, 'package.json'), '{ "private": true }\n')
   const { command, before } = findNpm()
-  const words = ['install', `azurite@${version}`, '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
+  const words = [
+    'install',
+    `azurite@${version}`,
+    '--ignore-scripts',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=error',
+    '--fetch-retries=1',
+  ]
   const child = spawn(command, [...before, ...words], {
     cwd: azuriteFolder,
     env: npmEnvironment(),
