@@ -65,7 +65,7 @@ const renewing = {
 const renewable: AnyConnector = { ...mlflow, manifest: { ...mlflow.manifest, auth: { renewing } } }
 
 /** A fault of TCP as the seed has it. */
-const poison = async (proxy: ToxicProxy, kind: TcpKind, index: number, random: () => number): Promise<void> => {
+export const poison = async (proxy: ToxicProxy, kind: TcpKind, index: number, random: () => number): Promise<void> => {
   const share = [1, 0.5, 0.3, 1, 0.7][index % 5] ?? 1
   const upTo = (most: number): number => Math.floor(random() * most)
   switch (kind) {
@@ -91,7 +91,12 @@ const poison = async (proxy: ToxicProxy, kind: TcpKind, index: number, random: (
   }
 }
 
-const open = (cell: Cell, lane: Lane, log: (line: LogLine) => void): AnyConnection => {
+/** A connection to the lane's MLflow, whose faults the kind names. */
+export const openTo = (
+  lane: Lane,
+  cell: Pick<Cell, 'kind' | 'index' | 'seed'>,
+  log: (line: LogLine) => void = () => {},
+): AnyConnection => {
   const { kind, index } = cell
   const renews = kind === 'expired' && index % 2 === 0
   const url =
@@ -131,7 +136,7 @@ const same = (one: Answer, other: Answer): boolean =>
   one.length === other.length && one.every((row, at) => row === other[at])
 
 /** What an error must be: ours, naming the partner, what failed, and a next step. */
-const errorFaults = (error: unknown): readonly string[] => {
+export const errorFaults = (error: unknown): readonly string[] => {
   if (!isIntegrationError(error)) return [`an error that is not ours: ${String(error)}`]
   const { message, code, partner } = error
   if (code === 'internal' || code === 'cancelled') return [`${code}: ${message}`]
@@ -189,7 +194,9 @@ const judge = (cell: Cell, outcome: Outcome, clean: Answer | undefined): { outco
   const { call, kind, index } = cell
   const schedule = schedules[index % schedules.length] ?? 'all'
   const lasting = schedule === 'all' || schedule === 'half'
-  const mustSucceed = harmless.has(kind) || (passing.has(kind) && call.repeatable && !lasting)
+  // A reply that is handed on as a stream has been begun when it breaks: it cannot be asked for again.
+  const begun = call.name === 'artifacts.download' && (kind === 'resetMid' || kind === 'truncate')
+  const mustSucceed = harmless.has(kind) || (passing.has(kind) && call.repeatable && !lasting && !begun)
   const health =
     call.kind === 'check' && 'rows' in outcome
       ? (JSON.parse(outcome.rows[0] ?? '') as { status: string; code?: string; message?: string })
@@ -210,7 +217,9 @@ const judge = (cell: Cell, outcome: Outcome, clean: Answer | undefined): { outco
   }
   // A page that the partner gives twice is handed on twice; nothing is lost, and who merges by key has it once.
   const rows = kind === 'dupPage' ? [...new Set(outcome.rows)] : outcome.rows
-  const right = clean === undefined || same(rows, clean)
+  // Bytes whose length the partner understates cannot be told from a file of that length: MLflow sends no checksum.
+  const untellable = call.name === 'artifacts.download' && kind === 'wrongLen'
+  const right = clean === undefined || untellable || same(rows, clean)
   return { outcome: 'right', faults: right ? [] : [`wrong rows: ${rows.length} for ${clean.length}`] }
 }
 
@@ -237,7 +246,7 @@ export const runCell = async (
       schedule: pick(() => (index % schedules.length) / schedules.length + 0.01, schedules),
     })
   const lines: LogLine[] = []
-  const connection = open(cell, lane, (line) => {
+  const connection = openTo(lane, cell, (line) => {
     lines.push(line)
     log(line)
   })

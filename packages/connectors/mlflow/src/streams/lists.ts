@@ -2,7 +2,7 @@ import { toJson, type ReadOptions, type Reader } from '@ecokit/contracts'
 import { onward, type Page } from '@ecokit/protocol-mlflow-rest'
 import { z } from 'zod'
 import { bound, digest, readCheckpoint } from './checkpoint.ts'
-import { batches, shrinkingPages, type Sized } from './pages.ts'
+import { batches, resumePage, shrinkingPages, type Sized } from './pages.ts'
 
 const pageSize = 1_000
 const sliceSize = 100
@@ -55,7 +55,11 @@ export const listReader = <T, Row>(stream: ListedStream<T, Row>): Reader<Row> =>
     onto(token)
     for (;;) {
       const pageToken = token
-      const { items, next } = await ask((size) => stream.page(pageToken, size, options))
+      const page = (one: string | undefined) => ask((size) => stream.page(one, size, options))
+      const { items, next } = await resumePage(pageToken, page, () => {
+        found = []
+        pages = 0
+      })
       onto(next)
       pages += 1
       const rows: Sized<Row>[] = []

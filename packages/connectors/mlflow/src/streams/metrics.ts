@@ -4,7 +4,7 @@ import type { z } from 'zod'
 import { metricRecord, type metricRow } from '../records.ts'
 import { bound, digest, readCheckpoint } from './checkpoint.ts'
 import { inOrder } from './in-order.ts'
-import { shrinkingPages } from './pages.ts'
+import { resumePage, shrinkingPages } from './pages.ts'
 import { isOpen, runState, type RunState } from './run-state.ts'
 import { walkRuns, type Visit } from './walk.ts'
 
@@ -80,7 +80,7 @@ export const metricReader = (api: MlflowRest, partner: string, lagMs: number): R
       if (tasks.length > 0) resume = undefined
       const firstPages = inOrder(tasks, atOnce, options.signal, async (task, signal) => ({
         task,
-        page: await pageOf(task, task.token, { signal }),
+        page: await resumePage(task.token, (token) => pageOf(task, token, { signal })),
       }))
       let place = 0
       for await (const { task, page } of firstPages) {

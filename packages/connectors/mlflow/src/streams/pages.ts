@@ -15,6 +15,21 @@ export const shrinkingPages = (largest: number) => {
   }
 }
 
+/** Goes on at a remembered page; where the server no longer takes its token (`rejected`), begins as `again` does. */
+export const resumePage = async <T>(
+  token: string | undefined,
+  ask: (token: string | undefined) => Promise<T>,
+  again: () => void = () => {},
+): Promise<T> => {
+  try {
+    return await ask(token)
+  } catch (error) {
+    if (token === undefined || !isIntegrationError(error, 'rejected')) throw error
+    again()
+    return ask(undefined)
+  }
+}
+
 const batchBytes = 2 * 1024 * 1024
 
 /** A record with its size in bytes, more or less. */

@@ -1,6 +1,6 @@
 import type { CallOptions } from '@ecokit/contracts'
 import { onward, type MlflowRest, type MlflowRun } from '@ecokit/protocol-mlflow-rest'
-import { shrinkingPages } from './pages.ts'
+import { resumePage, shrinkingPages } from './pages.ts'
 import { conclude, isOpen, learn, noRuns, type Pass, type Phase, type Position, type RunState } from './run-state.ts'
 
 /** A server's database takes so many ids in one statement: SQL Server 2,100 parameters (https://learn.microsoft.com/sql/sql-server/maximum-capacity-specifications-for-sql-server). */
@@ -134,8 +134,10 @@ export async function* walkRuns(walk: Walk): AsyncGenerator<Visits> {
       ...(phase === 'ended' && window?.until !== undefined ? [`attributes.${time} < ${window.until}`] : []),
     ].join(' and ')
     const orderBy = [`attributes.${time} ASC`]
-    const page = await ask((pageSize) =>
-      api.runs.page({ experimentIds, filter, orderBy, view: 'all', pageSize, pageToken }, options),
+    const page = await resumePage(pageToken, (token) =>
+      ask((pageSize) =>
+        api.runs.page({ experimentIds, filter, orderBy, view: 'all', pageSize, pageToken: token }, options),
+      ),
     )
     const seen = new Set(position.seen)
     const fresh = page.items.filter(({ id }) => !seen.has(id))
