@@ -1,4 +1,4 @@
-// Speed and memory, each beside a bare loop in the same rounds. `pnpm bench [calls|pages|mlflow|imports …] [--rows N] [--rounds N] [--json]`
+// Speed and memory, each beside a bare loop in the same rounds. `pnpm bench [calls|pages|mlflow|imports|vault …] [--rows N] [--rounds N] [--json]`
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -15,6 +15,7 @@ const { values, positionals } = parseArgs({
     rows: { type: 'string', default: '1000000' },
     calls: { type: 'string', default: '40000' },
     runs: { type: 'string', default: '3000' },
+    records: { type: 'string', default: '100000' },
     rounds: { type: 'string', default: '5' },
     json: { type: 'boolean', default: false },
   },
@@ -99,6 +100,25 @@ const imports = async (): Promise<readonly Summary[]> => {
   )
 }
 
+/** Each name is a variant of vault.ts; the first is what the others are compared with. */
+const vault = (count: string, variants: Readonly<Record<string, string>>) => async (): Promise<readonly Summary[]> =>
+  summarise(
+    await interleave(
+      rounds,
+      Object.fromEntries(
+        Object.entries(variants).map(([title, variant]) => [
+          title,
+          async () => {
+            const folder = join(scratch, String(folders++))
+            const measured = await sample('vault.ts', [variant, count, folder])
+            rmSync(folder, { recursive: true, force: true })
+            return measured
+          },
+        ]),
+      ),
+    ),
+  )
+
 const suites: Readonly<
   Record<string, readonly { title: string; unit: string; run: () => Promise<readonly Summary[]> }[]>
 > = {
@@ -114,6 +134,41 @@ const suites: Readonly<
     },
   ],
   mlflow: [{ title: `Runs of a real MLflow server, ${values.runs} runs`, unit: 'rows', run: mlflow }],
+  vault: [
+    {
+      title: 'Vault reads of 200 bytes (goal B8: 0.6 of a bare decrypt, audited 0.35)',
+      unit: 'reads',
+      run: vault('500000', {
+        'bare decrypt, key in memory': 'decrypt',
+        'open of an envelope': 'open',
+        'get, asked again within a second': 'default',
+        'the same, audited': 'default-audited',
+      }),
+    },
+    {
+      title: 'Vault reads, each from the database',
+      unit: 'reads',
+      run: vault('100000', {
+        'bare SELECT + decrypt': 'bare-database',
+        'get, each from the database': 'database',
+        'the same, audited': 'database-audited',
+      }),
+    },
+    {
+      title: 'Vault reads, an audit entry for each (auditWindowMs 0)',
+      unit: 'reads',
+      run: vault('2000', { 'get, counted into one entry': 'default-audited', 'get, an entry each': 'audited-each' }),
+    },
+    {
+      title: `Rotation of the data key, ${values.records} records (goal A8: at most 3 x the bare loop)`,
+      unit: 'rows',
+      run: vault(values.records, {
+        'bare decrypt + encrypt, no database': 'reencrypt',
+        'bare SQLite, decrypt + encrypt': 'reencrypt-database',
+        'vault.rotate': 'rotate',
+      }),
+    },
+  ],
   imports: [{ title: 'Cold import (goal B3: at most 1.2 x zod alone)', unit: 'imports', run: imports }],
 }
 const chosen = positionals.length === 0 ? Object.keys(suites) : positionals

@@ -14,6 +14,13 @@ interface Proof {
   readonly count: number
 }
 const proofs: Readonly<Record<string, Proof>> = {
+  vault: {
+    claim:
+      'tampered records of every kind and every pairwise exchange are refused; keys of a vault are rotated and destroyed while readers and writers go on in other processes and rotations are killed with SIGKILL at seeded moments: no failed read, no lost write, nothing left on an old key; a vault that binds nothing is caught',
+    file: 'packages/core/vault/test/proof-',
+    variable: 'ECOKIT_VAULT',
+    count: 100_000,
+  },
   egress: {
     claim:
       'hostile URLs, configs, redirects, next pages, paths, resolvers and proxies: no connection reaches a listener that it should not; public names and addresses are not blocked',

@@ -65,6 +65,20 @@ export const openWith = (key: KeyObject, row: SealedRow): string => {
   }
 }
 
+/** Nonces are asked for many at a time, which costs far less; each is given out once. */
+const noncesFrom = (random: (size: number) => Uint8Array): (() => Uint8Array) => {
+  let pool: Uint8Array = new Uint8Array()
+  let used = 0
+  return () => {
+    if (used === pool.length) {
+      pool = random(nonceBytes * 64)
+      used = 0
+    }
+    used += nonceBytes
+    return pool.subarray(used - nonceBytes, used)
+  }
+}
+
 export const openRecords = (
   store: Store,
   tenant: string,
@@ -76,9 +90,10 @@ export const openRecords = (
     const key = keys.kept(id) ?? (await keys.find(id))
     return key === undefined ? undefined : openWith(key, row)
   }
+  const nonce = noncesFrom(random)
   const sealed = ({ id, key }: DataKey, place: Place, value: string) => ({
     key_id: id,
-    envelope: seal(key, id, random(nonceBytes), place, value),
+    envelope: seal(key, id, nonce(), place, value),
   })
   return {
     tenant,

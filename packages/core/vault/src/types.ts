@@ -84,7 +84,7 @@ export interface VaultOptions {
   readonly freshMs?: number
   /** Repeats of the same read by the same actor within that time (ms) are counted into one audit entry; 0: an entry for each. Default 60,000. */
   readonly auditWindowMs?: number
-  /** A data key that was used so often is replaced by itself. At least 100, default and at most 2^30: random 96-bit nonces are safe up to 2^32. */
+  /** A data key that was used so often is replaced by itself. At least 250, default and at most 2^30: random 96-bit nonces are safe up to 2^32. */
   readonly maxUses?: number
 }
 

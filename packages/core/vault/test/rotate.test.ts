@@ -72,22 +72,22 @@ test('one of the two keys alone, and keys that somebody else makes', async () =>
 test('an interrupted rotation is brought to its end by the next call', async () => {
   const store = await openedStore()
   const vault = await openedVault({ store })
-  for (let index = 0; index < 250; index++) await vault.put(name(index), `v${index}`, me)
+  for (let index = 0; index < 600; index++) await vault.put(name(index), `v${index}`, me)
   const stop = new AbortController()
   const onProgress = (): void => stop.abort()
   await expect(vault.rotate({ dataKeys: true, signal: stop.signal, onProgress }, me)).rejects.toMatchObject({
     name: 'AbortError',
   })
   expect((await vault.status()).dataKeys.map(({ state, records }) => [state, records])).toEqual([
-    ['active', 100],
-    ['retired', 150],
+    ['active', 250],
+    ['retired', 350],
   ])
   const second = await vault.rotate({ dataKeys: true }, me)
-  expect(second.dataKeys).toMatchObject({ resumed: true, moved: 150 })
+  expect(second.dataKeys).toMatchObject({ resumed: true, moved: 350 })
   const third = await vault.rotate({ dataKeys: true }, me)
-  expect(third.dataKeys).toMatchObject({ resumed: false, moved: 250 })
+  expect(third.dataKeys).toMatchObject({ resumed: false, moved: 600 })
   expect(third.dataKeys?.from).toHaveLength(2)
-  for (let index = 0; index < 250; index++) expect(await vault.get(name(index), me)).toBe(`v${index}`)
+  for (let index = 0; index < 600; index++) expect(await vault.get(name(index), me)).toBe(`v${index}`)
 })
 
 test('rotations at once end with everything on one key', async () => {
@@ -95,11 +95,11 @@ test('rotations at once end with everything on one key', async () => {
   const keys = keysOf(newKey())
   const vaults = await Promise.all([1, 2, 3].map(async () => openedVault({ store: await openedStore(file), keys })))
   const [vault] = vaults
-  for (let index = 0; index < 250; index++) await vault?.put(name(index), `v${index}`, me)
+  for (let index = 0; index < 600; index++) await vault?.put(name(index), `v${index}`, me)
   await Promise.all(vaults.map((one) => one.rotate({ dataKeys: true }, me)))
   const states = (await vault?.status())?.dataKeys.map(({ state, records }) => [state, records])
-  expect(states?.filter(([, records]) => records !== 0)).toEqual([['active', 250]])
-  for (let index = 0; index < 250; index++) expect(await vault?.get(name(index), me)).toBe(`v${index}`)
+  expect(states?.filter(([, records]) => records !== 0)).toEqual([['active', 600]])
+  for (let index = 0; index < 600; index++) expect(await vault?.get(name(index), me)).toBe(`v${index}`)
 })
 
 test('a damaged record stops nothing: it is named, it keeps its key, and the next rotation makes a new one all the same', async () => {

@@ -173,17 +173,17 @@ test('uses of a key are counted over restarts, and a key that is used up is repl
   const keys = keysOf(newKey())
   for (let round = 0; round < 3; round++) {
     const store = await openedStore(file)
-    const vault = await openedVault({ store, keys, maxUses: 100 })
-    for (let index = 0; index < 20; index++) await vault.put({ partner: 'p', name: `s${round}-${index}` }, 'v', me)
+    const vault = await openedVault({ store, keys, maxUses: 250 })
+    for (let index = 0; index < 50; index++) await vault.put({ partner: 'p', name: `s${round}-${index}` }, 'v', me)
     const { dataKeys } = await vault.status()
-    expect(dataKeys.every(({ uses }) => uses <= 100)).toBe(true)
-    expect(dataKeys.reduce((sum, { uses }) => sum + uses, 0)).toBe((round + 1) * 40)
+    expect(dataKeys.every(({ uses }) => uses <= 250)).toBe(true)
+    expect(dataKeys.reduce((sum, { uses }) => sum + uses, 0)).toBe((round + 1) * 100)
   }
-  const vault = await openedVault({ store: await openedStore(file), keys, maxUses: 100 })
+  const vault = await openedVault({ store: await openedStore(file), keys, maxUses: 250 })
   const { dataKeys } = await vault.status()
   expect(dataKeys.map(({ state, uses }) => [state, uses]).sort()).toEqual([
-    ['active', 20],
-    ['retired', 100],
+    ['active', 50],
+    ['retired', 250],
   ])
   for (const { partner, name } of await vault.list(me)) expect(await vault.get({ partner, name }, me)).toBe('v')
 })
