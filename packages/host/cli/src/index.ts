@@ -1,3 +1,5 @@
 export { main } from './program.ts'
+export { loadConnectors } from './connectors.ts'
+export type { LoadConnectors } from './program.ts'
 export { openTerminal } from './output/terminal.ts'
 export type { Paint, Shade, Terminal } from './output/terminal.ts'

@@ -1,7 +1,6 @@
 import { dirname, resolve } from 'node:path'
 import { userInfo } from 'node:os'
 import type { Access, EcosystemRuntime, Safe } from '@ecokit/server/ecosystem'
-import { loadConnectors } from './connectors.ts'
 import type { Invocation } from './program.ts'
 import { errorLine } from './explain.ts'
 import { interruptible } from './signals.ts'
@@ -45,7 +44,10 @@ export const withRuntime = async <T>(
   interruptible(async (signal) => {
     const { file, terminal } = invocation
     const path = resolve(file)
-    const [{ openEcosystem }, connectors] = await Promise.all([import('@ecokit/server/ecosystem'), loadConnectors()])
+    const [{ openEcosystem }, connectors] = await Promise.all([
+      import('@ecokit/server/ecosystem'),
+      invocation.connectors(),
+    ])
     try {
       process.chdir(dirname(path))
     } catch {

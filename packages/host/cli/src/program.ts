@@ -1,3 +1,4 @@
+import type { AnyConnector } from '@ecokit/contracts'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import type { Terminal } from './output/terminal.ts'
 import { exits } from './usage.ts'
@@ -17,7 +18,10 @@ export interface Invocation {
   readonly version: string
   /** The command's words, `vault set`: why things were done, for the audit log. Never an argument. */
   readonly command: string
+  readonly connectors: LoadConnectors
 }
+/** Gives the connectors that partners may name; called by the commands that need them. */
+export type LoadConnectors = () => Promise<readonly AnyConnector[]>
 
 const positive = (what: string) => (text: string) => {
   const value = Number(text)
@@ -34,7 +38,12 @@ const port = (text: string) => {
 type Run = (invocation: Invocation, ...rest: never[]) => Promise<number>
 
 /** The whole command line. Commands are loaded when they are run, so that `--help` needs nothing but commander. */
-export const program = (terminal: Terminal, version: string, ended: (code: number) => void): Command => {
+export const program = (
+  terminal: Terminal,
+  version: string,
+  connectors: LoadConnectors,
+  ended: (code: number) => void,
+): Command => {
   const root = new Command('ecokit')
     .description('Connect an MLOps platform to its partners: check, read, call, sync and serve.')
     .version(version, '-V, --version')
@@ -63,7 +72,14 @@ export const program = (terminal: Terminal, version: string, ended: (code: numbe
       const words: string[] = []
       for (let at = given.at(-1) as Command | null; at !== null && at !== root; at = at.parent) words.unshift(at.name())
       const work = await load()
-      const invocation = { terminal, json: options.json, file: options.file, version, command: words.join(' ') }
+      const invocation = {
+        terminal,
+        json: options.json,
+        file: options.file,
+        version,
+        command: words.join(' '),
+        connectors,
+      }
       ended(await work(invocation, ...(given.slice(0, -1) as never[])))
     }
 
@@ -210,11 +226,18 @@ export const program = (terminal: Terminal, version: string, ended: (code: numbe
   return root
 }
 
-/** Runs a command line and gives the exit code; nothing is thrown. */
-export const main = async (argv: readonly string[], terminal: Terminal, version: string): Promise<number> => {
+const ownConnectors: LoadConnectors = async () => (await import('./connectors.ts')).loadConnectors()
+
+/** Runs a command line and gives the exit code; nothing is thrown. With `connectors` it knows those instead of the ones that come with it. */
+export const main = async (
+  argv: readonly string[],
+  terminal: Terminal,
+  version: string,
+  connectors: LoadConnectors = ownConnectors,
+): Promise<number> => {
   let code: number = exits.done
   try {
-    await program(terminal, version, (ended) => (code = ended)).parseAsync(argv, { from: 'user' })
+    await program(terminal, version, connectors, (ended) => (code = ended)).parseAsync(argv, { from: 'user' })
     return code
   } catch (thrown) {
     // Commander has said already what was wrong, and shown help where that was asked for.

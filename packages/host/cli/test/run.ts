@@ -6,9 +6,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { main } from '../src/program.ts'
+import type { LoadConnectors } from '../src/program.ts'
 import type { Paint } from '../src/output/terminal.ts'
 
 const bin = fileURLToPath(new URL('../src/bin.ts', import.meta.url))
+/** The same with the platform of crm.ts. */
+export const binWithCrm = fileURLToPath(new URL('./bin-with-crm.ts', import.meta.url))
 
 export interface Ended {
   readonly code: number | null
@@ -23,8 +26,14 @@ export interface Started {
 }
 
 /** Starts `ecokit` as people do: a process of its own. */
-export const start = (cwd: string, args: readonly string[], env: NodeJS.ProcessEnv = {}, input = ''): Started => {
-  const child = spawn(process.execPath, [bin, ...args], {
+export const start = (
+  cwd: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  input = '',
+  program = bin,
+): Started => {
+  const child = spawn(process.execPath, [program, ...args], {
     cwd,
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
@@ -81,13 +90,22 @@ export const until = async <T>(probe: () => Promise<T | undefined> | T | undefin
 export const inProcess = (...args: string[]): Promise<Ended> => answering(undefined, ...args)
 
 /** The same at a terminal where somebody answers every question so. */
-export const answering = async (answer: string | undefined, ...args: string[]): Promise<Ended> => {
+export const answering = (answer: string | undefined, ...args: string[]): Promise<Ended> =>
+  carryOut(args, answer === undefined ? [] : [answer])
+
+/** A command line carried out in this process, by somebody who gives these answers one after the other; none: nobody sits there. */
+export const carryOut = async (
+  args: readonly string[],
+  answers: readonly string[] = [],
+  connectors?: LoadConnectors,
+): Promise<Ended> => {
   const so = { out: '', err: '' }
   const paint: Paint = (_shade, text) => text
   const note = (text: string) => void (so.err += text)
+  let asked = 0
   const ask = (question: string) => {
     note(question)
-    return Promise.resolve(answer ?? '')
+    return Promise.resolve(answers[asked++] ?? answers.at(-1) ?? '')
   }
   const code = await main(
     args,
@@ -97,11 +115,12 @@ export const answering = async (answer: string | undefined, ...args: string[]): 
       paint,
       paintNote: paint,
       columns: undefined,
-      ask: answer === undefined ? undefined : ask,
-      askSecret: answer === undefined ? undefined : ask,
+      ask: answers.length === 0 ? undefined : ask,
+      askSecret: answers.length === 0 ? undefined : ask,
       live: false,
     },
     '0.0.0',
+    connectors,
   )
   return { code, ...so }
 }

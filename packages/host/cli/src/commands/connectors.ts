@@ -1,7 +1,6 @@
 import { toJson } from '@ecokit/contracts'
 import { connectorView } from '@ecokit/server/ecosystem'
 import type { ConnectorView } from '@ecokit/server/ecosystem'
-import { loadConnectors } from '../connectors.ts'
 import { table } from '../output/table.ts'
 import type { Terminal } from '../output/terminal.ts'
 import type { Invocation } from '../program.ts'
@@ -80,8 +79,9 @@ const describe = (view: ConnectorView, terminal: Terminal): string => {
 }
 
 /** Lists the connectors, or shows what one of them takes and can do. */
-export const connectors = async ({ terminal, json }: Invocation, id: string | undefined): Promise<number> => {
-  const views = (await loadConnectors()).map(connectorView)
+export const connectors = async (invocation: Invocation, id: string | undefined): Promise<number> => {
+  const { terminal, json } = invocation
+  const views = (await invocation.connectors()).map(connectorView)
   if (id === undefined) {
     const listing = () =>
       table(

@@ -41,8 +41,9 @@ const askUnseen = async (question: string, signal: AbortSignal): Promise<string>
       done()
     },
   })
-  process.stderr.write(question)
   const asked = createInterface({ input: process.stdin, output: nowhere, terminal: true, historySize: 0 })
+  // Only now: whoever answers at once must not be quicker than the terminal that stops showing it.
+  process.stderr.write(question)
   // In raw mode Ctrl-C is a key; the process hears of it as of any other Ctrl-C.
   asked.on('SIGINT', () => process.kill(process.pid, 'SIGINT'))
   try {
