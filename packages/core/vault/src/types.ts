@@ -1,3 +1,4 @@
+import type { NewEntry } from '@ecokit/audit'
 import type { Shared } from '@ecokit/contracts'
 import type { Store } from '@ecokit/store'
 
@@ -35,17 +36,9 @@ export interface AccessRequest extends Access, SecretName {
   readonly tenant: string
 }
 
-/** Where accesses are written down; @ecokit/audit's `Audit` is one. An access is answered only after `append` has resolved. */
+/** Where accesses are written down; the `Audit` of @ecokit/audit is one. An access is answered only after `append` has resolved. */
 export interface Auditor {
-  append(entry: {
-    readonly tenant?: string
-    readonly actor: string
-    readonly action: string
-    readonly target: string
-    readonly outcome: 'allowed' | 'denied' | 'failed'
-    readonly reason?: string
-    readonly details?: Readonly<Record<string, unknown>>
-  }): Promise<unknown>
+  append(entry: NewEntry): Promise<unknown>
 }
 
 /**
@@ -76,7 +69,7 @@ export interface VaultOptions {
   readonly tenant?: string
   /** Default: nothing is allowed. */
   readonly allow?: (request: AccessRequest) => boolean | Promise<boolean>
-  /** Epoch milliseconds. */
+  /** Epoch milliseconds; default the store's clock. */
   readonly now?: () => number
   /** That many random bytes, unpredictable; default the machine's own generator. For tests only. */
   readonly random?: (size: number) => Uint8Array

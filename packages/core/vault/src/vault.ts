@@ -39,7 +39,7 @@ export const openVault = async ({
   audit,
   tenant = 'default',
   allow,
-  now = Date.now,
+  now = store.now,
   random = randomBytes,
   freshMs = 1_000,
   auditWindowMs = 60_000,

@@ -1,6 +1,8 @@
+import path from 'node:path'
+import { openAudit } from '@ecokit/audit'
 import { expect, test, vi } from 'vitest'
 import { type Auditor, openVault } from '../src/index.ts'
-import { db, keysOf, me, memoryAudit, newKey, openedStore, openedVault } from './support.ts'
+import { db, keysOf, me, memoryAudit, newKey, openedStore, openedVault, temporaryFolder } from './support.ts'
 
 test('a read is answered only after its entry is written, repeats only count, and their number follows', async () => {
   let now = 1000
@@ -132,4 +134,26 @@ test('an entry for each read where that is asked for; what was denied, missing o
     ['test because', 'vault.get failed', { version: '7: not_found' }],
     ['test because', 'vault.get failed', { version: 'active: invalid_data' }],
   ])
+})
+
+test('with the real audit log: every access stands in a chain that verifies', async () => {
+  const store = await openedStore(path.join(await temporaryFolder(), 'state.db'))
+  const audit = await openAudit({ store })
+  const vault = await openedVault({ store, audit, allow: ({ actor }) => actor !== 'stranger' })
+  await vault.put(db, 'canary', me)
+  await Promise.all(Array.from({ length: 50 }, () => vault.get(db, me)))
+  await expect(vault.get(db, { actor: 'stranger', reason: 'curious' })).rejects.toMatchObject({ code: 'forbidden' })
+  await vault.rotate({ dataKeys: true }, me)
+  await vault.close()
+  const entries = await audit.list()
+  expect(entries.map(({ actor, action, outcome }) => `${actor} ${action} ${outcome}`).reverse()).toEqual([
+    'test vault.put allowed',
+    'test vault.get allowed',
+    'stranger vault.get denied',
+    'test vault.rotate allowed',
+    'test vault.get allowed',
+  ])
+  expect(entries[0]?.details).toMatchObject({ repeats: 49 })
+  expect(JSON.stringify(entries)).not.toContain('canary')
+  expect(await audit.verify()).toMatchObject({ ok: true, entries: 5 })
 })

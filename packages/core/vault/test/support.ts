@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { randomBytes } from 'node:crypto'
+import type { NewEntry } from '@ecokit/audit'
 import { openStore, type Row, type Store } from '@ecokit/store'
 import { onTestFinished } from 'vitest'
 import {
@@ -26,10 +27,9 @@ export const openedStore = async (file = ':memory:'): Promise<Store> => {
 export const newKey = (): string => randomBytes(32).toString('base64')
 export const keysOf = (...keys: readonly string[]): KeyProvider => environmentKeys('KEY', { KEY: keys.join(',') })
 
-export type Entry = Parameters<Auditor['append']>[0]
 /** Keeps what it is told in memory. */
-export const memoryAudit = (): Auditor & { readonly entries: Entry[] } => {
-  const entries: Entry[] = []
+export const memoryAudit = (): Auditor & { readonly entries: NewEntry[] } => {
+  const entries: NewEntry[] = []
   return {
     entries,
     append: (entry) => {
