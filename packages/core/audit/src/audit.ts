@@ -1,6 +1,7 @@
 import { integrationError } from '@ecokit/contracts'
 import type { Store } from '@ecokit/store'
 import { check, type Page } from './check.ts'
+import { hashOf } from './entry.ts'
 import { toLines, verdictOf } from './export.ts'
 import { type HeadFacts, type HeadText, readHead } from './heads.ts'
 import { appendHead, outsideHeads } from './outside.ts'
@@ -25,14 +26,14 @@ const compareOutside = async (
     })
     const rows = await db
       .selectFrom('audit_entries')
-      .select(['position', 'hash'])
+      .select(['position', 'entry'])
       .where(
         'position',
         'in',
         heads.map(({ facts }) => facts.position),
       )
       .execute()
-    const hashes = new Map(rows.map(({ position, hash }) => [position, hash]))
+    const hashes = new Map(rows.map(({ position, entry }) => [position, hashOf(entry)]))
     for (const { line, facts } of heads) {
       const { position } = facts
       if (hashes.get(position) === facts.hash) {

@@ -3,14 +3,16 @@ import { beginning, start } from './entry.ts'
 import { type HeadFacts, type HeadText, markLength, markOf, type ReadHead, readHead } from './heads.ts'
 import type { Fault, Verdict, Verifier } from './types.ts'
 
-/** An entry as it is found; nothing about it is taken for granted. */
+/** An entry as it is found; nothing about it is taken for granted. Without a position, it stands right after the one before. */
 export interface FoundEntry {
-  readonly position: number
+  readonly position?: number
   readonly entry: unknown
-  readonly hash: unknown
 }
 /** A stretch of the log: entries by position, and the kept heads among them. */
 export interface Page {
+  /** The position before its first entry, and that of its last. */
+  readonly after: number
+  readonly last: number
   readonly entries: readonly FoundEntry[]
   readonly heads: readonly (HeadText & { readonly position: number })[]
   /** Only in the last page: the newest head, an entry that stands before the first, and whether the end itself is missing. */
@@ -27,11 +29,11 @@ export type Result = { readonly ok: true; readonly checked: Checked } | Failure
 const heldAtMost = 20_000
 
 const failure = (position: number, kind: Fault, what: string): Failure => ({ ok: false, position, kind, what })
-const isSound = ({ position, entry, hash }: FoundEntry, n: number, previous: string): boolean =>
-  position === n &&
-  typeof entry === 'string' &&
-  entry.startsWith(beginning(n, previous)) &&
-  digest('sha256', entry) === hash
+const placed = ({ after, entries }: Page): { readonly position: number; readonly text: string }[] =>
+  entries.map(({ position, entry }, index) => ({ position: position ?? after + index + 1, text: String(entry) }))
+
+const markAt = ({ marks }: HeadText, { since }: HeadFacts, position: number): string =>
+  marks.slice((position - since - 1) * markLength, (position - since) * markLength)
 
 const sentences: Readonly<Record<Fault, (position: number) => string>> = {
   edited: (position) => `entry ${position} is not the one that was written`,
@@ -41,12 +43,26 @@ const sentences: Readonly<Record<Fault, (position: number) => string>> = {
   truncated: (position) => `the log ends before entry ${position}, which was written`,
 }
 
+/** The place for which a text was written, where that is another one and no head knows better. */
+const writtenFor = (
+  text: string,
+  position: number,
+  covering: { readonly head: HeadText; readonly facts: HeadFacts } | undefined,
+): number | undefined => {
+  const stated = Number(/^\{"position":(\d+),/.exec(text)?.[1] ?? position)
+  if (stated === position) return undefined
+  if (covering === undefined || stated <= covering.facts.since || stated > covering.facts.position) return stated
+  return markOf(digest('sha256', text)) === markAt(covering.head, covering.facts, stated) ? stated : undefined
+}
 /** The entry is gone: it stands elsewhere, or others follow, or nothing does. */
-const kindOfGap = (elsewhere: boolean, more: boolean): Fault =>
-  elsewhere ? 'reordered' : more ? 'removed' : 'truncated'
-/** Another stands in its place: `displaced` when that one was written for another place. */
-const kindOfChange = (elsewhere: boolean, displaced: boolean): Fault =>
-  elsewhere ? (displaced ? 'reordered' : 'inserted') : displaced ? 'removed' : 'edited'
+const kindOfGap = (elsewhere: number | undefined, more: boolean): Fault =>
+  elsewhere !== undefined ? 'reordered' : more ? 'removed' : 'truncated'
+/** Another stands in the place of an entry which is now right behind it, or further off, or gone. */
+const kindOfChange = (position: number, elsewhere: number | undefined, other: number | undefined): Fault => {
+  if (elsewhere === undefined) return other === undefined ? 'edited' : 'removed'
+  const behind = elsewhere === position + 1 && other !== position + 1
+  return behind || other === undefined ? 'inserted' : 'reordered'
+}
 
 /**
  * Follows the chain through the pages and stops at the first entry that is not as it was written. The chain alone shows that something is wrong; the signed
@@ -88,59 +104,58 @@ export const check = async (
   /** The first entry from `from` to `to` that is not the one of which a genuine head keeps the mark. */
   const contradicted = (head: HeadText, facts: HeadFacts, to: number): number | undefined => {
     for (let position = Math.max(facts.since, heldFrom) + 1; position <= to; position++) {
-      const at = (position - facts.since - 1) * markLength
       const found = hashAt(position)
-      if (found !== undefined && markOf(found) !== head.marks.slice(at, at + markLength)) return position
+      if (found !== undefined && markOf(found) !== markAt(head, facts, position)) return position
     }
     return undefined
   }
 
-  /** Says what became of the log from `n + 1` on; `rest` is what was read and not yet looked at. */
-  const diagnose = async (rest: Page): Promise<Failure> => {
-    const wrong = n + 1
-    const buffered: FoundEntry[] = []
+  /** Says what became of the log from `n + 1` on, or from a `known` entry before; `rest` is what was read and not yet looked at. */
+  const diagnose = async (rest: Page, known?: number): Promise<Failure> => {
+    const wrong = known ?? n + 1
+    const buffered: { readonly position: number; readonly text: string }[] = []
     let position = wrong
     let atEnd = false
-    /** Past the newest head, nothing was ever written. */
-    let beyond = false
-    // Forward to the head that covers it, which knows whether an entry before was exchanged together with its hash.
+    let covering: { readonly head: HeadText; readonly facts: HeadFacts } | undefined
+    // Forward to the head that covers it, which knows whether an entry before was changed.
     for (let page: Page | undefined = rest; page !== undefined && !atEnd; page = await next()) {
-      buffered.push(...page.entries)
+      buffered.push(...placed(page))
       atEnd = page.end !== undefined
-      const covering = [...page.heads, ...(page.end?.newest === undefined ? [] : [page.end.newest])]
-        .map((head) => ({ head, found: read(head) }))
-        .find(({ found }) => 'facts' in found && found.facts.since <= n)
-      if (covering !== undefined && 'facts' in covering.found) {
-        const { facts } = covering.found
-        position = contradicted(covering.head, facts, Math.min(n, facts.position)) ?? wrong
-        beyond = facts.position < position
+      covering = [...page.heads, ...(page.end?.newest === undefined ? [] : [page.end.newest])]
+        .flatMap((head) => {
+          const found = read(head)
+          return 'facts' in found && found.facts.since <= n ? [{ head, facts: found.facts }] : []
+        })
+        .at(0)
+      if (covering !== undefined) {
+        position = known ?? contradicted(covering.head, covering.facts, Math.min(n, covering.facts.position)) ?? wrong
         break
       }
       if (buffered.length > heldAtMost) break
     }
-    const text = beginning(position, hashAt(position - 1) ?? previous)
+    /** Past the newest head, nothing was ever written. */
+    const beyond = covering !== undefined && covering.facts.position < position
+    const start = beginning(position, hashAt(position - 1) ?? previous)
     const here = position <= n ? undefined : buffered.find((one) => one.position === position)
-    const isElsewhere = (one: FoundEntry): boolean =>
-      one.position !== position && typeof one.entry === 'string' && one.entry.startsWith(text)
+    const findElsewhere = (found: typeof buffered): number | undefined =>
+      found.find((one) => one.position !== position && one.text.startsWith(start))?.position
     let more = buffered.some((one) => one.position > position)
-    let elsewhere = buffered.some(isElsewhere)
-    while (!elsewhere && !atEnd) {
+    let elsewhere = findElsewhere(buffered)
+    while (elsewhere === undefined && !atEnd) {
       const page = await next()
       if (page === undefined) break
       more ||= page.entries.length > 0
-      elsewhere = page.entries.some(isElsewhere)
+      elsewhere = findElsewhere(placed(page))
       atEnd = page.end !== undefined
     }
     const missing = position > n && here === undefined
-    const stated = /^\{"position":(\d+),/.exec(String(here?.entry))?.[1]
-    const displaced =
-      here !== undefined && Number(stated) !== position && digest('sha256', String(here.entry)) === here.hash
-    const kind = beyond ? 'inserted' : missing ? kindOfGap(elsewhere, more) : kindOfChange(elsewhere, displaced)
+    const other = here && writtenFor(here.text, position, covering)
+    const kind = beyond ? 'inserted' : missing ? kindOfGap(elsewhere, more) : kindOfChange(position, elsewhere, other)
     return failure(position, kind, sentences[kind](position))
   }
 
-  /** Whether a head that speaks of the entry just looked at agrees; a kept one begins a new stretch. */
-  const meet = (text: HeadText, row: number | undefined): Failure | undefined => {
+  /** What is wrong about a head or what it says of the entries just looked at; a number is the entry that it contradicts. */
+  const meet = (text: HeadText, row: number | undefined): Failure | number | undefined => {
     const named = `the ${row === undefined ? 'newest head' : `head of entry ${row}`}`
     const found = read(text)
     if ('fault' in found) return failure(row ?? Math.max(1, n), 'edited', `${named} ${found.fault}`)
@@ -149,12 +164,7 @@ export const check = async (
       return failure(Math.min(facts.position, row), 'edited', `${named} was put into this place`)
     const to = Math.min(n, facts.position)
     const other = to === facts.position && hashAt(to) === facts.hash ? undefined : contradicted(text, facts, to)
-    if (other !== undefined)
-      return failure(
-        other,
-        'edited',
-        `${sentences.edited(other)}: the chain was computed anew, and ${named} knows another`,
-      )
+    if (other !== undefined) return other
     if (row === undefined && facts.position < n)
       return failure(facts.position + 1, 'inserted', sentences.inserted(facts.position + 1))
     if (facts.position > n) return failure(n + 1, 'truncated', sentences.truncated(n + 1))
@@ -187,9 +197,16 @@ export const check = async (
       const { entries, end } = page
       const heads = [...ahead, ...page.heads]
       let head = 0
+      const restFrom = (index: number): Page => ({
+        ...page,
+        after: n,
+        entries: entries.slice(index),
+        heads: heads.slice(head),
+      })
       for (let index = 0; ; index++) {
         for (let row = heads[head]; row !== undefined && row.position <= n; row = heads[++head]) {
           const failed = meet(row, row.position)
+          if (typeof failed === 'number') return await diagnose(restFrom(index), failed)
           if (failed !== undefined) return failed
           base = previous
           heldFrom = n
@@ -197,10 +214,15 @@ export const check = async (
         }
         const found = entries[index]
         if (found === undefined) break
-        if (!isSound(found, n + 1, previous))
-          return await diagnose({ ...page, entries: entries.slice(index), heads: heads.slice(head) })
+        const { position, entry } = found
+        if (
+          (position !== undefined && position !== n + 1) ||
+          typeof entry !== 'string' ||
+          !entry.startsWith(beginning(n + 1, previous))
+        )
+          return await diagnose(restFrom(index))
         n += 1
-        previous = found.hash as string
+        previous = digest('sha256', entry)
         held.push(previous)
       }
       if (held.length > heldAtMost) {
@@ -213,11 +235,13 @@ export const check = async (
       if (end === undefined) continue
       const late = heads[head]
       const missing = late === undefined ? undefined : meet(late, late.position)
+      if (typeof missing === 'number') return await diagnose(restFrom(entries.length), missing)
       if (missing !== undefined) return missing
       if (end.stray !== undefined) return failure(end.stray, 'inserted', sentences.inserted(end.stray))
       if (end.newest === undefined && (n > 0 || end.cut === true))
         return failure(n + 1, 'truncated', `the newest head is gone: nobody can tell what followed entry ${n}`)
       const failed = end.newest === undefined ? undefined : meet(end.newest, undefined)
+      if (typeof failed === 'number') return await diagnose(restFrom(entries.length), failed)
       return failed ?? { ok: true, checked: { entries: n, newest: lastHead } }
     }
   } finally {

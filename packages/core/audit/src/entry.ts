@@ -45,7 +45,7 @@ export const body = (entry: NewEntry, at: number): string => {
   return whole.replaceAll('\ufffd', '\\ufffd')
 }
 
-export const parseEntry = (text: string, itsHash: string): AuditEntry => ({
+export const parseEntry = (text: string): AuditEntry => ({
   ...(JSON.parse(text) as Omit<AuditEntry, 'hash'>),
-  hash: itsHash,
+  hash: hashOf(text),
 })

@@ -3,14 +3,12 @@ import type { HeadText } from './heads.ts'
 import { stoppable } from './stop.ts'
 import type { Verdict, Verifier, VerifyOptions } from './types.ts'
 
-// Every line is JSON, and the entry's own text stands in it as it is: what is verified are the very bytes that were hashed.
-const entryStart = '{"hash":"'
-const entryMiddle = '","entry":'
-const hashLength = 64
+// Every line is JSON. An entry's line is its text as it was hashed.
+const entryStart = '{"position":'
 
 /** The pages of a log as lines. */
 export async function* toLines(pages: AsyncIterable<Page>): AsyncGenerator<string> {
-  for await (const { entries, heads, end } of pages) {
+  for await (const { after, entries, heads, end } of pages) {
     let head = 0
     const headLines = (upTo: number): string[] => {
       const lines: string[] = []
@@ -20,9 +18,9 @@ export async function* toLines(pages: AsyncIterable<Page>): AsyncGenerator<strin
         )
       return lines
     }
-    for (const { position, entry, hash } of entries) {
+    for (const [index, { position = after + index + 1, entry }] of entries.entries()) {
       yield* headLines(position - 1)
-      yield `${entryStart}${String(hash)}${entryMiddle}${String(entry)}}`
+      yield String(entry)
     }
     yield* headLines(Infinity)
     if (end !== undefined) yield JSON.stringify({ newest: end.newest ?? null })
@@ -32,44 +30,42 @@ export async function* toLines(pages: AsyncIterable<Page>): AsyncGenerator<strin
 type Line =
   FoundEntry | { readonly head: HeadText & { readonly position: number } } | { readonly newest: HeadText | null }
 
-const readLine = (line: string, expected: number): Line => {
-  if (line.startsWith(entryStart)) {
-    const from = entryStart.length + hashLength
-    const hash = line.slice(entryStart.length, from)
-    const fits = line.startsWith(entryMiddle, from) && line.endsWith('}')
-    // A line has no position of its own but its place; only where it does not fit does it matter what it says itself.
-    return { position: expected, hash, entry: fits ? line.slice(from + entryMiddle.length, -1) : undefined }
-  }
+const readLine = (line: string): Line => {
+  // What is no head is taken for an entry: it will not fit.
+  if (line.startsWith(entryStart)) return { entry: line }
   try {
     const value = JSON.parse(line) as { newest?: HeadText | null } & HeadText & { readonly position: number }
     if (value.newest !== undefined) return { newest: value.newest }
-    if (typeof value.head === 'string') return { head: value }
+    return typeof value.head === 'string' ? { head: value } : { entry: line }
   } catch {
-    // Below.
+    return { entry: line }
   }
-  return { position: expected, hash: undefined, entry: undefined }
 }
 
 async function* toPages(lines: AsyncIterable<string> | Iterable<string>): AsyncGenerator<Page> {
   let entries: FoundEntry[] = []
   let heads: (HeadText & { readonly position: number })[] = []
   let newest: HeadText | null | undefined
-  let position = 0
+  let after = 0
   for await (const line of lines) {
     if (line === '') continue
-    const found = readLine(line, position + 1)
+    const found = readLine(line)
     if ('newest' in found) newest = found.newest
     else if ('head' in found) heads.push(found.head)
-    else {
-      position += 1
-      entries.push(found)
-    }
+    else entries.push(found)
     if (entries.length < 1000) continue
-    yield { entries, heads }
+    yield { after, last: after + entries.length, entries, heads }
+    after += entries.length
     entries = []
     heads = []
   }
-  yield { entries, heads, end: { newest: newest ?? undefined, cut: newest === undefined } }
+  yield {
+    after,
+    last: after + entries.length,
+    entries,
+    heads,
+    end: { newest: newest ?? undefined, cut: newest === undefined },
+  }
 }
 
 export const verdictOf = ({ entries, newest }: Checked, trust: readonly Verifier[]): Verdict => ({

@@ -26,7 +26,7 @@ export interface AuditEntry extends NewEntry {
   readonly at: number
   /** The hash of the entry before; 64 zeros in the first. */
   readonly previous: string
-  /** SHA-256 of the entry's text, which holds everything above. */
+  /** SHA-256 of the entry's text, which holds everything above; the next entry has it as `previous`. */
   readonly hash: string
 }
 

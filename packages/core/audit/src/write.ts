@@ -87,15 +87,16 @@ export const openWriter = ({
     const written = await locked(store.db, async (db) => {
       const from = await standing(db)
       let { position, hash } = from
+      let marks = from.marks
       const rows = batch.map((one) => {
         position += 1
         const entry = beginning(position, hash) + one.body
         hash = hashOf(entry)
-        return { position, entry, hash }
+        marks += markOf(hash)
+        return { position, entry }
       })
       await db.insertInto('audit_entries').values(rows).execute()
       const kept = position - from.since >= headEvery
-      const marks = from.marks + rows.map((row) => markOf(row.hash)).join('')
       const signed = from.signed > 0 || sign === undefined ? from.signed : from.position + 1
       const head = writeHead({ position, hash, at: now(), signed, since: from.since, kept }, marks, sign)
       if (kept)
@@ -112,7 +113,7 @@ export const openWriter = ({
     })
     own = written.head
     onHead(written.head)
-    return written.rows.map((row) => parseEntry(row.entry, row.hash))
+    return written.rows.map(({ entry }) => parseEntry(entry))
   }
 
   const drain = async (): Promise<void> => {

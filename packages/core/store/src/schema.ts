@@ -168,10 +168,8 @@ interface SharedBuckets {
 interface AuditEntries {
   /** Counts up from 1 without gaps. */
   position: number
-  /** Everything that the entry says and the hash of the one before it: exactly the text whose hash is `hash`. */
+  /** Everything that the entry says, its position, and the SHA-256 of the text before it. */
   entry: Json
-  /** SHA-256 of `entry`, hexadecimal. */
-  hash: string
   at: GeneratedAlways<Time>
   tenant: GeneratedAlways<string>
   actor: GeneratedAlways<string>

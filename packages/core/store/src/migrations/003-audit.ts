@@ -15,8 +15,7 @@ export const audit =
       schema
         .createTable('audit_entries')
         .addColumn('position', 'integer', (column) => column.primaryKey())
-        .addColumn('entry', 'text', (column) => column.notNull())
-        .addColumn('hash', 'text', (column) => column.notNull()),
+        .addColumn('entry', 'text', (column) => column.notNull()),
     )
     await derived.execute()
     for (const name of ['actor', 'action', 'target'])
