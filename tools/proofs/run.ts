@@ -14,6 +14,20 @@ interface Proof {
   readonly count: number
 }
 const proofs: Readonly<Record<string, Proof>> = {
+  faults: {
+    claim:
+      '20 faults of HTTP and 8 of TCP (Toxiproxy) on every operation, every stream and the check of the MLflow connector before a real MLflow, so many seeds for each, and on syncs into DuckDB: right rows or a typed error that names the partner and a next step; no hang, no unhandled rejection, no open socket, no write sent twice; Retry-After obeyed; the lake as the partner after one more sync (connectors/local has no network)',
+    file: 'tools/faults/test/fault-',
+    variable: 'ECOKIT_FAULT_SEEDS',
+    count: 5,
+  },
+  canaries: {
+    claim:
+      'secrets planted in every credential field of every auth scheme, under every HTTP fault and before a partner that says everything back: found in no output, log line, span, error, cause, health, event, path, recording, database file or lineage, in no encoding; a connector that leaks is caught',
+    file: 'tools/faults/test/canaries.test.ts',
+    variable: 'ECOKIT_CANARIES',
+    count: 500,
+  },
   vault: {
     claim:
       'tampered records of every kind and every pairwise exchange are refused; keys of a vault are rotated and destroyed while readers and writers go on in other processes and rotations are killed with SIGKILL at seeded moments: no failed read, no lost write, nothing left on an old key; a vault that binds nothing is caught',
