@@ -1,38 +1,45 @@
-import type { AnyConnection, Authorizer, Interaction } from '@ecokit/contracts'
+import { integrationError } from '@ecokit/contracts'
+import type { AnyConnection, AuthStatus, Authorizer, CallOptions, Interaction } from '@ecokit/contracts'
 import { single } from './line.ts'
 import type { Line } from './line.ts'
 
+type Name = 'status' | 'login' | 'logout'
+
 /** What the auth scheme can do beside authorising, with the errors, the events and the cancellation of every other call. */
 export const authOf = (line: Line, current: () => Authorizer | undefined): AnyConnection['auth'] => {
-  // Which members there are is the scheme's; the credentials may be others by the time of the call.
+  const call = (name: Name) =>
+    ({ kind: 'call', name: `auth.${name}`, effect: name === 'status' ? 'read' : 'write' }) as const
+  const wrap = <Out>(
+    name: Name,
+    perform: (scheme: Authorizer, signal: AbortSignal) => Promise<Out> | undefined,
+    options: CallOptions | undefined,
+  ): Promise<Out> =>
+    single(line, call(name), {
+      accept: () => undefined,
+      perform: async (_input, signal): Promise<{ readonly out: Out }> => {
+        // The credentials may be others by now, and their scheme another one.
+        const scheme = current()
+        const working = scheme && perform(scheme, signal)
+        if (working !== undefined) return { out: await working }
+        throw integrationError('unsupported', {
+          partner: line.partner,
+          what: `the auth scheme in use has no ${name}`,
+          details: { what: `auth.${name}` },
+        })
+      },
+      verify: ({ out }) => out,
+    })(undefined, options)
   const first = current()
-  const { status, login, logout } = first ?? {}
-  const now = (): Authorizer | undefined => current() ?? first
-  const call = (name: string, effect: 'read' | 'write') => ({ kind: 'call', name: `auth.${name}`, effect }) as const
   return {
-    ...(status !== undefined && {
-      status: (options) =>
-        single(line, call('status', 'read'), {
-          accept: () => undefined,
-          perform: (_input, signal) => (now()?.status ?? status)({ signal }),
-          verify: (seen) => seen,
-        })(undefined, options),
+    ...(first?.status !== undefined && {
+      status: (options) => wrap<AuthStatus>('status', (scheme, signal) => scheme.status?.({ signal }), options),
     }),
-    ...(login !== undefined && {
+    ...(first?.login !== undefined && {
       login: (interaction: Interaction) =>
-        single(line, call('login', 'write'), {
-          accept: () => undefined,
-          perform: (_input, signal) => (now()?.login ?? login)({ ...interaction, signal }),
-          verify: (seen) => seen,
-        })(undefined, interaction),
+        wrap<AuthStatus>('login', (scheme, signal) => scheme.login?.({ ...interaction, signal }), interaction),
     }),
-    ...(logout !== undefined && {
-      logout: (options) =>
-        single(line, call('logout', 'write'), {
-          accept: () => undefined,
-          perform: (_input, signal) => (now()?.logout ?? logout)({ signal }),
-          verify: () => undefined,
-        })(undefined, options),
+    ...(first?.logout !== undefined && {
+      logout: (options) => wrap<void>('logout', (scheme, signal) => scheme.logout?.({ signal }), options),
     }),
   }
 }

@@ -30,7 +30,6 @@ import { holdsStream, readInput, readOutput } from './operations.ts'
 import type { Runtime } from './runtime.ts'
 import type { AnySession } from './session.ts'
 import { checkConfig, checkCredentials } from './settings.ts'
-import type { Chosen } from './settings.ts'
 
 type AnyCall = (input: unknown, options?: CallOptions) => Promise<unknown> | AsyncIterable<unknown>
 type AnyApi = Readonly<Record<string, AnyCall>>
@@ -167,7 +166,8 @@ export const connectUnknown = (
 
   const closing = new AbortController()
   const line = openLine({ partner, closed: closing.signal, secrets, runtime })
-  const clock = runtime.clock ?? systemClock
+  const { clock = systemClock, random = Math.random } = runtime
+  const { now, sleep } = clock
   const opening = { kind: 'call', name: 'open', effect: 'read' } as const
   const attempt = <T>(work: () => T): T => {
     try {
@@ -176,18 +176,7 @@ export const connectUnknown = (
       throw line.failure(thrown, opening)
     }
   }
-  const tokens = runtime.tokens ?? memoryShared(clock.now)
-  let anonymous: OpenHttp | undefined
-  const openScheme = ({ scheme: chosen, credentials: given }: Chosen): Authorizer | undefined =>
-    chosen?.open(given, {
-      partner,
-      config,
-      http: (...where) => (anonymous as OpenHttp)(...where),
-      tokens,
-      now: clock.now,
-      sleep: clock.sleep,
-      random: runtime.random ?? Math.random,
-    })
+  const tokens = runtime.tokens ?? memoryShared(now)
   let auth: ReturnType<typeof openAuthorizer> | undefined
   const network = attempt(() =>
     openNetwork({
@@ -197,25 +186,24 @@ export const connectUnknown = (
       config,
       ...(scheme !== undefined && {
         authorizer: (http: OpenHttp) => {
-          anonymous = http
           auth = openAuthorizer({
             manifest,
             partner,
             chosen,
-            open: openScheme,
+            scheme,
+            open: (way, given) => way.open(given, { partner, config, http, tokens, now, sleep, random }),
             renew: runtime.renewCredentials,
             hide: (more) => {
               network.hide(more)
               line.hide(more)
             },
           })
-          return auth.current() as Authorizer
+          return auth.current()
         },
-      }),
-      ...(scheme !== undefined &&
-        runtime.renewCredentials !== undefined && {
-          replaceAuthorizer: async (refused: Authorizer, options?: CallOptions) => auth?.replace(refused, options),
+        ...(runtime.renewCredentials !== undefined && {
+          replaceAuthorizer: async (refused: Authorizer) => auth?.replace(refused),
         }),
+      }),
       policy: manifest.policy,
       closed: closing.signal,
       secrets,

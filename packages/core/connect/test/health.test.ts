@@ -2,10 +2,12 @@ import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { afterEach, beforeAll, afterAll, expect, test } from 'vitest'
 import { integrationError } from '@ecokit/contracts'
+import { openGuard, systemClock } from '@ecokit/http'
 import { answer, inside, startServer } from './platform.ts'
 import type { Handler } from './platform.ts'
 import { failure, openPlatform } from './support.ts'
 
+type Opened = ReturnType<typeof openPlatform>
 let handler: Handler
 let server: Awaited<ReturnType<typeof startServer>>
 beforeAll(async () => {
@@ -105,4 +107,39 @@ test('only the caller’s own signal and the end of the connection make a check 
   expect((await cancelled).code).toBe('cancelled')
   await connection.close()
   expect((await closed).message).toContain('the connection is closed')
+})
+
+test('the circuit is part of health: an open one is unhealthy without a request, and a check is the probe', async () => {
+  let sent = 0
+  let well = false
+  handler = (_request, response) => {
+    sent += 1
+    answer(response, well ? 200 : 503, { version: '1' })
+  }
+  let now = Date.UTC(2026, 0, 1)
+  const clock = { ...systemClock, now: () => now }
+  const guard = openGuard({ partner: 'notes-prod', policy: { attempts: 1, breakAfter: 2, breakForMs: 60_000 }, clock })
+  const [connection, other] = [1, 2].map(() => openPlatform(server.url, { clock, guard })) as [Opened, Opened]
+  expect(await connection.check()).toMatchObject({ status: 'unhealthy', code: 'unavailable', circuit: 'closed' })
+  expect(await other.check()).toMatchObject({ status: 'unhealthy', code: 'unavailable', circuit: 'open' })
+  for (const each of [connection, other])
+    expect(await each.check()).toMatchObject({
+      status: 'unhealthy',
+      code: 'circuit_open',
+      circuit: 'open',
+      checkedAt: '2026-01-01T00:00:00.000Z',
+      message: expect.stringContaining('Try again in 60 s') as string,
+    })
+  expect(sent).toBe(2)
+  now += 60_000
+  well = true
+  expect(await connection.check()).toMatchObject({ status: 'healthy', circuit: 'closed' })
+  expect(sent).toBe(3)
+  await Promise.all([connection.close(), other.close()])
+})
+test('a connection that was told to speak TLS 1.2 says so', async () => {
+  handler = (_request, response) => answer(response, 200, { version: '1' })
+  const connection = openPlatform(server.url, { tls: { minVersion: 'TLSv1.2' } })
+  expect(await connection.check()).toMatchObject({ status: 'healthy', oldTls: true })
+  await connection.close()
 })

@@ -133,7 +133,7 @@ export const openGuard = (options: {
   }
 
   const wake = (turn: number | Promise<void>): void => {
-    if (typeof turn === 'number') callOff ??= later(clock, turn, () => ((callOff = undefined), pump()))
+    if (typeof turn === 'number') callOff ??= later(clock, turn, pump)
     else if (asked !== turn) {
       asked = turn
       void turn.then(() => {

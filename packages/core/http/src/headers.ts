@@ -2,7 +2,7 @@ type Pairs = ReturnType<Headers['entries']>
 type Names = ReturnType<Headers['keys']>
 
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
-// eslint-disable-next-line no-control-regex -- what RFC 9110, 5.5 leaves out
+/** What RFC 9110, 5.5 leaves out. */
 const forbidden = /[\0\r\n]|[^\0-\xff]/
 
 /**
@@ -42,13 +42,13 @@ export class RequestHeaders implements Headers {
   entries(): Pairs {
     return Object.entries(this.record)
       .sort(([a], [b]) => (a < b ? -1 : 1))
-      .values() as unknown as Pairs
+      .values()
   }
   keys(): Names {
-    return Object.keys(this.record).sort().values() as unknown as Names
+    return Object.keys(this.record).sort().values()
   }
   values(): Names {
-    return [...this.entries()].map(([, value]) => value).values() as unknown as Names
+    return [...this.entries()].map(([, value]) => value).values()
   }
   forEach(work: (value: string, name: string, headers: Headers) => void): void {
     for (const [name, value] of this.entries()) work(value, name, this)

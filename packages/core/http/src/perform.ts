@@ -11,6 +11,13 @@ const mayRepeat = (call: Call, failure: Failure): boolean =>
   !(call.body instanceof ReadableStream) &&
   (failure.again === 'safe' ? call.repeat !== 'never' : failure.again === 'reads' && call.repeat === 'read')
 
+/** Whatever an authorizer or the host threw, as an error of this call. */
+const errorOf = (wire: Wire, call: Call, attempt: number, error: unknown): IntegrationError => {
+  const { partner, redact } = wire
+  const about = { partner, method: call.method, origin: call.origin, path: shown(call.path), attempt, redact }
+  return transportFailure(about, error, call.timeoutMs).error
+}
+
 /** Asks the authorizer for a new credential after a 401: true when it has one, an error when it tried and failed. */
 const renew = async (
   wire: Wire,
@@ -21,20 +28,27 @@ const renew = async (
   try {
     return (await call.authorizer?.refused?.(options)) ?? false
   } catch (error) {
-    const { partner, redact } = wire
-    const about = { partner, method: call.method, origin: call.origin, path: shown(call.path), attempt, redact }
-    return transportFailure(about, error, call.timeoutMs).error
+    return errorOf(wire, call, attempt, error)
   }
 }
 
 /** The call with other credentials, where the host has some. */
-const replaced = async (wire: Wire, call: Call, options: CallOptions | undefined): Promise<Call | undefined> => {
+const replaced = async (
+  wire: Wire,
+  call: Call,
+  attempt: number,
+  options: CallOptions | undefined,
+): Promise<Call | undefined> => {
   const before = call.authorizer
   if (before === undefined || wire.replace === undefined) return undefined
-  const authorizer = await wire.replace(before, options)
-  if (authorizer === undefined) return undefined
-  const certificate = call.certificate === before.certificate ? authorizer.certificate : call.certificate
-  return { ...call, authorizer, certificate }
+  try {
+    const authorizer = await wire.replace(before, options)
+    if (authorizer === undefined) return undefined
+    const certificate = call.certificate === before.certificate ? authorizer.certificate : call.certificate
+    return { ...call, authorizer, certificate }
+  } catch (error) {
+    throw errorOf(wire, call, attempt, error)
+  }
 }
 
 /** Waits by the clock, or until the call is ended; the next attempt says what it was that ended it. */
@@ -87,7 +101,7 @@ export const perform = async <T>(
           if (renewal === true) continue
           if (renewal !== false) failure = { error: renewal, again: 'never' }
         }
-        const other = exchanged ? undefined : await replaced(wire, call, options)
+        const other = exchanged ? undefined : await replaced(wire, call, attempt, options)
         if (other !== undefined) {
           exchanged = true
           renewed = false

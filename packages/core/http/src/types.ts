@@ -4,11 +4,11 @@ import type { Guard } from './guard.ts'
 
 export interface Clock {
   /** Epoch milliseconds. */
-  now(): number
+  readonly now: () => number
   /** Rejects as soon as the signal is aborted. */
-  sleep(ms: number, signal?: AbortSignal): Promise<void>
+  readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>
   /** Does the work after that time unless the returned function is called before. Absent: time limits run on the machine's own timers, other waits on `sleep`. */
-  after?(ms: number, work: () => void): () => void
+  readonly after?: (ms: number, work: () => void) => () => void
 }
 
 /** One request on the wire, retries and redirects counted one by one. Holds no query, no header and no secret. */

@@ -6,39 +6,27 @@ export const simulation = (start = Date.UTC(2026, 0, 1)) => {
   interface Event {
     readonly at: number
     readonly work: () => void
-    readonly order: number
   }
-  const heap: Event[] = []
+  /** By time; within a time in the order in which they were asked for. */
+  const events: Event[] = []
   let now = start
-  let order = 0
-  const before = (a: Event, b: Event): boolean => a.at < b.at || (a.at === b.at && a.order < b.order)
   const push = (event: Event): void => {
-    heap.push(event)
-    for (let at = heap.length - 1; at > 0;) {
-      const up = (at - 1) >> 1
-      if (!before(heap[at]!, heap[up]!)) break
-      ;[heap[at], heap[up]] = [heap[up]!, heap[at]!]
-      at = up
+    let [low, high] = [0, events.length]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((events[middle]?.at ?? 0) <= event.at) low = middle + 1
+      else high = middle
     }
-  }
-  const pop = (): Event | undefined => {
-    const [first] = heap
-    const last = heap.pop()
-    if (first === undefined || last === undefined || heap.length === 0) return first
-    heap[0] = last
-    for (let at = 0; ;) {
-      const [left, right] = [2 * at + 1, 2 * at + 2]
-      let least = at
-      if (left < heap.length && before(heap[left]!, heap[least]!)) least = left
-      if (right < heap.length && before(heap[right]!, heap[least]!)) least = right
-      if (least === at) return first
-      ;[heap[at], heap[least]] = [heap[least]!, heap[at]!]
-      at = least
-    }
+    events.splice(low, 0, event)
   }
   const after = (ms: number, work: () => void): (() => void) => {
     let on = true
-    push({ at: now + Math.max(0, ms), order: order++, work: () => on && work() })
+    push({
+      at: now + Math.max(0, ms),
+      work: () => {
+        if (on) work()
+      },
+    })
     return () => (on = false)
   }
   const clock: Required<Clock> = {
@@ -48,25 +36,32 @@ export const simulation = (start = Date.UTC(2026, 0, 1)) => {
       new Promise((resolve, reject) => {
         if (signal?.aborted === true) reject(signal.reason)
         const off = after(ms, resolve)
-        signal?.addEventListener('abort', () => (off(), reject(signal.reason)), { once: true })
+        signal?.addEventListener(
+          'abort',
+          () => {
+            off()
+            reject(signal.reason)
+          },
+          { once: true },
+        )
       }),
   }
   return {
     clock,
     /** Runs events until the work is done; fails where it waits for something that will never come. */
     run: async <T>(work: Promise<T>): Promise<T> => {
-      let over = false
-      const done = work.finally(() => (over = true))
+      const state = { over: false }
+      const done = work.finally(() => (state.over = true))
       done.catch(() => undefined)
       for (;;) {
         await new Promise((resolve) => setImmediate(resolve))
-        if (over) return done
-        const next = pop()
+        if (state.over) return done
+        const next = events.shift()
         if (next === undefined) throw new Error('everybody waits, and nothing will happen')
         now = Math.max(now, next.at)
         next.work()
         // Whatever is due at the same time happens before anybody looks.
-        while (heap[0] !== undefined && heap[0].at <= now) pop()?.work()
+        while (events[0] !== undefined && events[0].at <= now) events.shift()?.work()
       }
     },
   }
