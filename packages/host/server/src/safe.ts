@@ -108,9 +108,7 @@ export const openSafe = ({ store, stateFolder, env, access, purpose, partners }:
   const shared = openShared(store)
   const keys = once(() => openKeys(stateFolder, env))
 
-  const signer = once(async (): Promise<Signer | undefined> => {
-    // Without a vault there is a chain of hashes and no signature; a key that is there and does not work is a fault.
-    if (!keyPlace(stateFolder, env).there) return undefined
+  const ownSigner = once(async (): Promise<Signer | undefined> => {
     const { openVault } = await import('@ecokit/vault')
     const own = await openVault({ store, keys: await keys(), allow: ({ action }) => action.startsWith('token.') })
     try {
@@ -122,11 +120,19 @@ export const openSafe = ({ store, stateFolder, env, access, purpose, partners }:
       await own.close()
     }
   })
-  const audit = once(async () => {
-    const { openAudit } = await import('@ecokit/audit')
-    const sign = await signer()
-    return openAudit({ store, ...(sign === undefined ? {} : { sign }) })
-  })
+  // Without a vault there is a chain of hashes and no signature; a key that is there and does not work is a fault.
+  const hasKey = (): boolean => keyPlace(stateFolder, env).there
+  const signer = async (): Promise<Signer | undefined> => (hasKey() ? ownSigner() : undefined)
+  const logOf = (sign: () => Promise<Signer | undefined>) =>
+    once(async () => {
+      const { openAudit } = await import('@ecokit/audit')
+      const signing = await sign()
+      return openAudit({ store, ...(signing === undefined ? {} : { sign: signing }) })
+    })
+  const signed = logOf(ownSigner)
+  const unsigned = logOf(() => Promise.resolve(undefined))
+  // Asked each time: `ecokit init` may make the key while a server runs, and from then on others sign.
+  const audit = (): Promise<Audit> => (hasKey() ? signed() : unsigned())
   const allow = async ({ action, partner }: AccessRequest): Promise<boolean> => {
     if (!allowedActions[purpose].includes(action)) return false
     return purpose === 'manage' || (partners !== undefined && (await partners()).includes(partner))

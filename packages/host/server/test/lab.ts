@@ -75,6 +75,8 @@ export interface Lab {
   readonly seen: { readonly what: string; readonly authorization: string | undefined }[]
   /** While true, replies to /samples wait. */
   hold: boolean
+  /** The tokens that are accepted; undefined: whatever comes. */
+  accepts: ReadonlySet<string> | undefined
   stop(): Promise<void>
   start(): Promise<void>
 }
@@ -96,10 +98,15 @@ export const startLab = async (): Promise<Lab> => {
     samples,
     seen: [],
     hold: false,
+    accepts: undefined,
     start: async () => {
       server = createServer((request, response) => {
         const path = request.url ?? '/'
         state.seen.push({ what: `${request.method ?? ''} ${path}`, authorization: request.headers.authorization })
+        if (state.accepts?.has(request.headers.authorization?.slice('Bearer '.length) ?? '') === false) {
+          response.writeHead(401, { 'content-type': 'application/json' }).end('{}')
+          return
+        }
         const id = /^\/samples\/(.+)$/.exec(path)?.[1]
         if (id !== undefined && request.method === 'POST') samples.set(id, '0')
         if (id !== undefined && request.method === 'DELETE') samples.delete(id)

@@ -19,6 +19,10 @@ export const openSetting = async (
     readonly pipelines?: string
     readonly checkEvery?: string
     readonly env?: Record<string, string>
+    /** What the lab's token is in the file; default a variable. */
+    readonly token?: string
+    /** Runs before the ecosystem is opened. */
+    readonly prepare?: (file: string) => Promise<void>
     readonly server?: Partial<ServerOptions>
   } = {},
 ) => {
@@ -30,7 +34,7 @@ export const openSetting = async (
     file,
     `version: 1
 credentials:
-  lab-token: { scheme: token, token: '\${env:LAB_TOKEN}' }
+  lab-token: { scheme: token, token: '${about.token ?? '${env:LAB_TOKEN}'}' }
 partners:
   lab:
     connector: lab
@@ -49,6 +53,7 @@ ${about.pipelines ?? '  lab-to-lake: { source: lab, sink: lake }'}
 server: { port: 0 }
 `,
   )
+  await about.prepare?.(file)
   const errors: IntegrationError[] = []
   const env = { LAB_TOKEN: 'lab-secret', ...about.env }
   const runtime = await openEcosystem({ file, connectors, env })
@@ -79,7 +84,8 @@ server: { port: 0 }
       await server.close()
       await runtime.close()
       await partner.stop()
-      await rm(folder, { recursive: true })
+      // A database that is being closed may still take its own files away.
+      await rm(folder, { recursive: true, maxRetries: 10 })
     },
   }
 }
