@@ -18,13 +18,20 @@ const peers = {
  */
 export const requirePeer = async (
   name: keyof typeof peers,
-): Promise<{ readonly describe: (title: string, body: () => void) => void }> => {
+): Promise<{
+  readonly describe: (title: string, body: () => void) => void
+  /** Why it is not there. */
+  readonly missing: string | undefined
+}> => {
   try {
     await peers[name]()
-    return { describe: (title, body) => void describe(title, body) }
+    return { describe: (title, body) => void describe(title, body), missing: undefined }
   } catch (error) {
     if (process.env['ECOKIT_REQUIRE_PEERS'] === '1' || !isIntegrationError(error)) throw error
     const why = error.message
-    return { describe: (title, body) => void describe.skip(`${title} [peer ${name} is missing: ${why}]`, body) }
+    return {
+      describe: (title, body) => void describe.skip(`${title} [peer ${name} is missing: ${why}]`, body),
+      missing: why,
+    }
   }
 }
