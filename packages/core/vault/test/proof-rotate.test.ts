@@ -5,7 +5,7 @@ import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { memoryShared } from '@ecokit/http'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { handOverCounts } from '../../../../tools/proofs/counts.ts'
 import { fileKeys, makeKeyFile, openVault } from '../src/index.ts'
 import { sealExport } from '../src/transfer.ts'
@@ -83,6 +83,8 @@ test(
     for (let killed = 0; killed < kills; killed++) {
       const rotating = await start('rotate', file, keyFile)
       const killAt = random() * 400
+      // Now and then one comes to its end and destroys the old keys under load, before it is killed in the next.
+      if (killed % 10 === 9) await vi.waitUntil(() => rotating.lines.includes('rotated'), { timeout: 600_000 })
       await new Promise((resolve) => setTimeout(resolve, killAt))
       await kill(rotating)
       rotations += rotating.lines.filter((line) => line === 'rotated').length
@@ -99,7 +101,8 @@ test(
       ({ lines }) => JSON.parse(lines.at(-1) ?? '') as { reads: number; failed: number; failures: string[] },
     )
     expect(reads.flatMap(({ failures }) => failures)).toEqual([])
-    expect(reads.every(({ reads: answered }) => answered > 0)).toBe(true)
+    const failedReads = reads.reduce((sum, { failed }) => sum + failed, 0)
+    expect([failedReads, reads.every(({ reads: answered }) => answered > 0)]).toEqual([0, true])
 
     // The last rotation is brought to its end, and then one more from its beginning.
     const last = await openVault({
@@ -128,6 +131,8 @@ test(
     const store = await openedStore(file)
     const after = await openedVault({ store, keys: fileKeys(keyFile) })
     const states = (await after.status()).dataKeys
+    const onOldKeys = states.reduce((sum, { state, records }) => sum + (state === 'active' ? 0 : records), 0)
+    expect(onOldKeys).toBe(0)
     expect(states.filter(({ state }) => state !== 'destroyed')).toHaveLength(1)
     expect(states.find(({ id }) => id === firstKey)?.state).toBe('destroyed')
     const lines = logs.filter((log) => existsSync(log)).flatMap((log) => readFileSync(log, 'utf8').split('\n'))
@@ -141,10 +146,13 @@ test(
     const written = noted.filter((one) => 'version' in one)
     const increments = noted.length - written.length
     const newest = new Map<string, Written>()
+    let lostWrites = 0
     for (const one of written) {
-      expect(await after.get(one, me, { version: one.version })).toBe(one.value)
+      const value = await after.get(one, me, { version: one.version })
+      lostWrites += value === one.value ? 0 : 1
       if (one.version > (newest.get(one.name)?.version ?? 0)) newest.set(one.name, one)
     }
+    expect(lostWrites).toBe(0)
     for (const name of names) {
       expect(await after.get(name, me, { version: 1 })).toBe(`${name.name} 0 start`)
       const known = newest.get(name.name)
@@ -167,11 +175,11 @@ test(
         rotationsToTheEnd: rotations + 2,
         dataKeysDestroyed: states.filter(({ state }) => state === 'destroyed').length,
         reads: reads.reduce((sum, { reads: answered }) => sum + answered, 0),
-        failedReads: 0,
+        failedReads,
         writes: written.length,
         tokenWrites: increments,
-        lostWrites: 0,
-        onOldKeys: 0,
+        lostWrites,
+        onOldKeys,
       },
     })
   },
