@@ -155,7 +155,9 @@ peer.describe('moto, with IAM enforcement switched on', () => {
   })
   test('whatever the key, the query and the body are, moto computes the same signature from what arrives', async () => {
     // No segment of a path may be a dot or two.
-    const part = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 12 }).filter((text) => !/^\.{1,2}$/.test(text))
+    const part = fc
+      .string({ unit: 'grapheme', minLength: 1, maxLength: 12 })
+      .filter((text) => text !== '.' && text !== '..')
     await fc.assert(
       fc.asyncProperty(
         fc.array(part, { minLength: 1, maxLength: 3 }),

@@ -105,8 +105,9 @@ test('a stream to any other service is refused before anything is sent', () => {
 test('S3: any key is sent as it was meant, with only unreserved characters left plain', () => {
   fc.assert(
     fc.property(fc.array(fc.string({ unit: 'grapheme', minLength: 1 }), { minLength: 1 }), (parts) => {
-      fc.pre(parts.every((part) => part !== '.' && part !== '..'))
       const key = parts.map((part) => part.replaceAll('/', '//')).join('/')
+      // No URL can hold these as a segment.
+      fc.pre(key.split('/').every((segment) => segment !== '.' && segment !== '..'))
       const { url } = signed(`/${key.split('/').map(encodeURIComponent).join('/')}`)
       expect(url.pathname).toMatch(/^(?:[A-Za-z0-9\-._~/]|%[0-9A-F]{2})*$/)
       expect(decodeURIComponent(url.pathname)).toBe(`/${key}`)
