@@ -135,6 +135,10 @@ export const startOidc = async (options: OidcOptions): Promise<Oidc> => {
       redirect_uris: [],
     },
     responseTypes: ['code'],
+    clientAuthMethods: [
+      ...['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'],
+      ...(tls === undefined ? [] : ['tls_client_auth', 'self_signed_tls_client_auth']),
+    ],
     pkce: { required: () => true },
     // Login and consent are answered by the person above, without a page.
     interactions: { url: (_: unknown, { uid }: { uid: string }) => `/interaction/${uid}` },

@@ -66,6 +66,8 @@ export interface Tokens {
 const longestMarginMs = 60_000
 const pollMs = 25
 const longestPollMs = 400
+/** How often the one who holds the lease may find that somebody else wrote. */
+const mostLost = 20
 /** A refusal that no repeat can mend is remembered for this long, so that an issuer is not asked with each call and locks nobody out. */
 const refusalMs = 5_000
 /** What closes a connection does not wait longer than this for an issuer. */
@@ -128,6 +130,13 @@ export const openTokens = (context: AuthContext, source: TokenSource, timing: To
     return record?.state === 'ready' && !due(record.tokens, refused) ? adopt(record.tokens) : undefined
   }
 
+  const busy = () =>
+    integrationError('timeout', {
+      partner,
+      what: `${source.scheme}: another process that renews the token did not finish within ${waitMs} ms`,
+      next: 'Try again later; if it stays, look for a process that hangs',
+      details: { timeoutMs: waitMs },
+    })
   /** Holds the lease as long as the work goes on, within bounds. */
   const withLease = async <T>(holder: string, work: () => Promise<T>): Promise<T> => {
     const done = new AbortController()
@@ -147,6 +156,7 @@ export const openTokens = (context: AuthContext, source: TokenSource, timing: To
     }
   }
   const exchangeHeld = async (holder: string, refused: string | undefined, until: number): Promise<TokenSet> => {
+    let lost = 0
     for (let attempt = 1; ;) {
       const entry = await store.read()
       const found = settled(entry, refused)
@@ -154,7 +164,9 @@ export const openTokens = (context: AuthContext, source: TokenSource, timing: To
       try {
         const renewed = await exchangeTokens(context, source, store, entry, `${holder}/${attempt}`)
         if (renewed !== undefined) return adopt(renewed)
-        // Somebody else wrote meanwhile: look again.
+        // Somebody else wrote meanwhile: look again, but not for ever.
+        if (++lost > mostLost) throw busy()
+        await context.sleep(pollMs * context.random())
       } catch (error) {
         const retryable = isIntegrationError(error) && error.retryable
         const wait = askedToWait(error) ?? context.random() * backoffMs * 2 ** (attempt - 1)
@@ -179,13 +191,7 @@ export const openTokens = (context: AuthContext, source: TokenSource, timing: To
       if (await shared.lease(store.leaseKey, holder, leaseMs))
         return withLease(holder, () => exchangeHeld(holder, refused, until))
       if (usable(cached, refused)) return cached
-      if (context.now() >= until)
-        throw integrationError('timeout', {
-          partner,
-          what: `${source.scheme}: another process that renews the token did not finish within ${waitMs} ms`,
-          next: 'Try again later; if it stays, look for a process that hangs',
-          details: { timeoutMs: waitMs },
-        })
+      if (context.now() >= until) throw busy()
       await context.sleep(Math.min(longestPollMs, pollMs * 1.5 ** turn) * (0.5 + 0.5 * context.random()))
     }
   }
