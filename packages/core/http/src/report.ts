@@ -13,7 +13,16 @@ export const note = (wire: Wire, line: Omit<LogLine, 'time' | 'partner'>): void 
   }
 }
 
-const hostOf = (origin: string): string => origin.slice(origin.indexOf('//') + 2)
+let lastOrigin = ''
+let lastHost = ''
+/** Most requests in a row go to one host. */
+const hostOf = (origin: string): string => {
+  if (origin !== lastOrigin) {
+    lastOrigin = origin
+    lastHost = origin.slice(origin.indexOf('//') + 2)
+  }
+  return lastHost
+}
 
 const line = (wire: Wire, hop: Hop, error: IntegrationError | undefined, durationMs: number): void => {
   const { method, attempt } = hop.about
