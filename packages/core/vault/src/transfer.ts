@@ -135,7 +135,9 @@ const parse = (document: string): { readonly header: Header; readonly data: Buff
   })
   if (!bounds || !['argon2id', 'scrypt'].includes(derivation.name) || typeof derivation.salt !== 'string')
     throw notOurs('its key derivation is none of ours')
-  return { header: { format, version, derivation, cipher, nonce }, data: Buffer.from(data, 'base64') }
+  const bytes = Buffer.from(data, 'base64')
+  if (bytes.length < tagBytes || Buffer.from(nonce, 'base64').length !== nonceBytes) throw notOurs('it was cut off')
+  return { header: { format, version, derivation, cipher, nonce }, data: bytes }
 }
 
 /** Opens an export; `invalid_credentials` where the passphrase is another or a byte was changed: the two cannot be told apart. */

@@ -38,38 +38,43 @@ test('nothing is overwritten unless that is said, and then the old versions stay
   expect([await to.get(db, me), await to.get(db, me, { version: 1 })]).toEqual(['new', 'old'])
 })
 
-test('another passphrase, or a change of any part, opens nothing and imports nothing', async () => {
-  const from = await openedVault({ store: await openedStore() })
-  await from.put(db, 'value', me)
-  const document = await from.export(passphrase, me)
-  const to = await openedVault({ store: await openedStore() })
-  await expect(to.import(document, `${passphrase}!`, me)).rejects.toMatchObject({
-    code: 'invalid_credentials',
-    message: expect.stringContaining('the passphrase is another one') as string,
-  })
-  const read = JSON.parse(document) as { data: string; nonce: string; derivation: Record<string, unknown> }
-  const flip = (text: string): string => {
-    const bytes = Buffer.from(text, 'base64')
-    bytes[0] = (bytes[0] ?? 0) ^ 1
-    return bytes.toString('base64')
-  }
-  const changes: readonly [object, string][] = [
-    [{ data: flip(read.data) }, 'invalid_credentials'],
-    [{ data: '' }, 'invalid_credentials'],
-    [{ nonce: flip(read.nonce) }, 'invalid_credentials'],
-    [{ derivation: { ...read.derivation, passes: 1, cost: 2 } }, 'invalid_credentials'],
-    [{ derivation: { ...read.derivation, memory: 2 ** 30, cost: 2 ** 30 } }, 'invalid_input'],
-    [{ derivation: { ...read.derivation, name: 'md5' } }, 'invalid_input'],
-    [{ format: 'other' }, 'invalid_input'],
-    [{ version: 2 }, 'unsupported'],
-    [{ cipher: 'none' }, 'invalid_input'],
-  ]
-  for (const [change, code] of changes)
-    await expect(to.import(JSON.stringify({ ...read, ...change }), passphrase, me)).rejects.toMatchObject({ code })
-  await expect(to.import('not json', passphrase, me)).rejects.toMatchObject({ code: 'invalid_input' })
-  await expect(to.export('short', me)).rejects.toMatchObject({ code: 'invalid_input' })
-  expect(await to.list(me)).toEqual([])
-})
+test(
+  'another passphrase, or a change of any part, opens nothing and imports nothing',
+  { timeout: 120_000 },
+  async () => {
+    const from = await openedVault({ store: await openedStore() })
+    await from.put(db, 'value', me)
+    const document = await from.export(passphrase, me)
+    const to = await openedVault({ store: await openedStore() })
+    await expect(to.import(document, `${passphrase}!`, me)).rejects.toMatchObject({
+      code: 'invalid_credentials',
+      message: expect.stringContaining('the passphrase is another one') as string,
+    })
+    const read = JSON.parse(document) as { data: string; nonce: string; derivation: Record<string, unknown> }
+    const flip = (text: string): string => {
+      const bytes = Buffer.from(text, 'base64')
+      bytes[0] = (bytes[0] ?? 0) ^ 1
+      return bytes.toString('base64')
+    }
+    const changes: readonly [object, string][] = [
+      [{ data: flip(read.data) }, 'invalid_credentials'],
+      [{ data: '' }, 'invalid_input'],
+      [{ nonce: '' }, 'invalid_input'],
+      [{ nonce: flip(read.nonce) }, 'invalid_credentials'],
+      [{ derivation: { ...read.derivation, passes: 1, cost: 2 } }, 'invalid_credentials'],
+      [{ derivation: { ...read.derivation, memory: 2 ** 30, cost: 2 ** 30 } }, 'invalid_input'],
+      [{ derivation: { ...read.derivation, name: 'md5' } }, 'invalid_input'],
+      [{ format: 'other' }, 'invalid_input'],
+      [{ version: 2 }, 'unsupported'],
+      [{ cipher: 'none' }, 'invalid_input'],
+    ]
+    for (const [change, code] of changes)
+      await expect(to.import(JSON.stringify({ ...read, ...change }), passphrase, me)).rejects.toMatchObject({ code })
+    await expect(to.import('not json', passphrase, me)).rejects.toMatchObject({ code: 'invalid_input' })
+    await expect(to.export('short', me)).rejects.toMatchObject({ code: 'invalid_input' })
+    expect(await to.list(me)).toEqual([])
+  },
+)
 
 test('both derivations open, and the same letters are the same passphrase', async () => {
   const carried = [{ ...db, active: true, createdAt: 1, value: 'v' }]
