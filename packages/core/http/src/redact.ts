@@ -36,16 +36,44 @@ const forms = (secret: string): string[] => {
   ]
 }
 
+const literal = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')
+const short: Readonly<Record<string, string>> = { '\n': 'n', '\r': 'r', '\t': 't', '\b': 'b', '\f': 'f' }
+const eitherCase = (hex: string): string => hex.replace(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`)
+const hexOf = (value: number, digits: number): string => eitherCase(value.toString(16).padStart(digits, '0'))
+
+/** A pattern for the secret with each sign of it as it is, escaped as in JSON (also within JSON) or percent-encoded (also twice): what encodes differs in which signs it takes. */
+const mixed = (secret: string): string => {
+  let afterBackslash = false
+  return (toUSVString(secret).match(/\\+|[\s\S]/gu) ?? [])
+    .map((sign) => {
+      // Nobody encodes these.
+      if (/^[\w.-]$/.test(sign)) {
+        afterBackslash = false
+        return literal(sign)
+      }
+      const encoded = [...Buffer.from(sign)].map((byte) => `%(?:25){0,3}${hexOf(byte, 2)}`).join('')
+      const units = sign.split('').map((unit) => `\\\\{1,7}u${hexOf(unit.charCodeAt(0), 4)}`)
+      // One repetition for a run of backslashes: two next to each other would try every way to share them.
+      const escapes = afterBackslash ? '' : '\\\\{0,7}'
+      afterBackslash = sign.startsWith('\\')
+      if (afterBackslash) return `(?:\\\\{${sign.length},${sign.length * 8}}|${encoded})`
+      const brief = short[sign]
+      const ways = [escapes + literal(sign), encoded, units.join('')]
+      if (brief !== undefined) ways.push(`\\\\{1,7}${brief}`)
+      if (sign === ' ') ways.push('\\+')
+      return `(?:${ways.join('|')})`
+    })
+    .join('')
+}
+
 /** Makes the function that hides these secrets, each in every form; those of under 4 characters are left alone. */
 export const redactor = (secrets: readonly string[]): Redact => {
   const lines = secrets.flatMap((secret) => secret.split(/\r?\n/)).filter((line) => line.length >= 16)
-  const all = new Set([...secrets, ...lines].filter((secret) => secret.length >= 4).flatMap(forms))
-  if (all.size === 0) return (text) => text
-  const found = [...all]
-    .filter((form) => form.length >= 4)
-    .toSorted((a, b) => b.length - a.length)
-    .map((form) => form.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'))
-  const pattern = new RegExp(found.join('|'), 'g')
+  const words = [...new Set([...secrets, ...lines])].filter((secret) => secret.length >= 4)
+  if (words.length === 0) return (text) => text
+  const longestFirst = (texts: readonly string[]): string[] => texts.toSorted((a, b) => b.length - a.length)
+  const found = [...new Set(words.flatMap(forms))].filter((form) => form.length >= 4)
+  const pattern = new RegExp([...longestFirst(words).map(mixed), ...longestFirst(found).map(literal)].join('|'), 'g')
   return (text) => text.replace(pattern, hidden)
 }
 

@@ -22,6 +22,28 @@ test('a secret does not show in any of the forms in which a server may echo it',
     { numRuns: 1000 },
   )
 })
+test('however a URL or JSON within JSON writes its signs, a secret does not show', () => {
+  const word = `a1"b2\\c3'd4(e5)!f6 g7%h8~i9`
+  const url = new URL('http://here/')
+  url.search = `?key=${encodeURIComponent(word)}`
+  const json = (text: string) => JSON.stringify(text).slice(1, -1)
+  const forms = [
+    url.search,
+    new URLSearchParams({ key: word }).toString(),
+    encodeURIComponent(encodeURIComponent(word)),
+    json(json(word)),
+    json(json(json(word))),
+    encodeURIComponent(json(word)),
+  ]
+  for (const form of forms)
+    expect([form, redactor([word])(`<${form}>`)]).toEqual([form, expect.stringContaining('***')])
+})
+test('a secret of backslashes and a text of many of them are soon done', () => {
+  const redact = redactor([`${'\\'.repeat(40)}"${'\\'.repeat(40)}x`, `${'%'.repeat(40)}y`])
+  const many = '\\'.repeat(20_000)
+  expect(redact(`${many}"${many}`)).toContain('"')
+  expect(redact('%25'.repeat(20_000))).toContain('%25')
+})
 test('each line of a secret of several lines is hidden', () => {
   const key = `-----BEGIN KEY-----\n${'QUJD'.repeat(10)}\n${'REVG'.repeat(10)}\n-----END KEY-----\n`
   expect(redactor([key])(`first: ${'QUJD'.repeat(10)} second: ${'REVG'.repeat(10)}`)).toBe('first: *** second: ***')
