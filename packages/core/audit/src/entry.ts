@@ -10,7 +10,7 @@ const outcomes: readonly string[] = ['allowed', 'denied', 'failed']
 
 export const hashOf = (text: string): string => hash('sha256', text)
 
-/** How the text of an entry begins; the fastest way to see that it stands where it was written. */
+/** How the text of an entry begins. */
 export const beginning = (position: number, previous: string): string =>
   `{"position":${position},"previous":"${previous}",`
 
@@ -24,6 +24,13 @@ const detailsText = (details: unknown): string => {
   } catch {
     return refuse('details', 'its details are not JSON')
   }
+}
+
+/** Where in the text of an entry at that position the hash of the one before begins. Nothing else of a text needs to be looked at: the hash after it covers the rest. */
+export const linkAt = (position: number): number => {
+  let digits = 1
+  for (let limit = 10; position >= limit; limit *= 10) digits++
+  return 25 + digits
 }
 
 /** The part of an entry's text that is known before its position: everything after `beginning`. Throws `invalid_input` for what is too long. */
