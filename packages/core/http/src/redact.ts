@@ -41,6 +41,9 @@ const short: Readonly<Record<string, string>> = { '\n': 'n', '\r': 'r', '\t': 't
 const eitherCase = (hex: string): string => hex.replace(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`)
 const hexOf = (value: number, digits: number): string => eitherCase(value.toString(16).padStart(digits, '0'))
 
+/** A backslash, or one that is percent-encoded. */
+const backslash = '(?:\\\\|%(?:25){0,3}5[cC])'
+
 /** A pattern for the secret with each sign of it as it is, escaped as in JSON (also within JSON) or percent-encoded (also twice): what encodes differs in which signs it takes. */
 const mixed = (secret: string): string => {
   let afterBackslash = false
@@ -52,14 +55,14 @@ const mixed = (secret: string): string => {
         return literal(sign)
       }
       const encoded = [...Buffer.from(sign)].map((byte) => `%(?:25){0,3}${hexOf(byte, 2)}`).join('')
-      const units = sign.split('').map((unit) => `\\\\{1,7}u${hexOf(unit.charCodeAt(0), 4)}`)
+      const units = sign.split('').map((unit) => `${backslash}{1,7}u${hexOf(unit.charCodeAt(0), 4)}`)
       // One repetition for a run of backslashes: two next to each other would try every way to share them.
-      const escapes = afterBackslash ? '' : '\\\\{0,7}'
+      const escapes = afterBackslash ? '' : `${backslash}{0,7}`
       afterBackslash = sign.startsWith('\\')
-      if (afterBackslash) return `(?:\\\\{${sign.length},${sign.length * 8}}|${encoded})`
+      if (afterBackslash) return `${backslash}{${sign.length},${sign.length * 8}}`
       const brief = short[sign]
-      const ways = [escapes + literal(sign), encoded, units.join('')]
-      if (brief !== undefined) ways.push(`\\\\{1,7}${brief}`)
+      const ways = [`${escapes}(?:${literal(sign)}|${encoded})`, units.join('')]
+      if (brief !== undefined) ways.push(`${backslash}{1,7}${brief}`)
       if (sign === ' ') ways.push('\\+')
       return `(?:${ways.join('|')})`
     })
