@@ -97,7 +97,10 @@ const tooltipOf = (partner: KnownPartner): string => {
     `**${escapeMarkdown(partner.name)}**: ${titled[statusOf(partner)].toLowerCase()}`,
     ...line('Reason', health?.message ?? health?.code),
     ...line('Circuit', circuitOf(partner)),
-    ...line('TLS', (lastCheck ?? health)?.oldTls === true ? '1.2, as its connection asks for' : undefined),
+    ...line(
+      'TLS',
+      lastCheck?.oldTls === true || health?.oldTls === true ? '1.2, as its connection asks for' : undefined,
+    ),
     ...line('Platform', partner.title ?? partner.connector),
     ...line('Version', lastCheck?.version ?? health?.version),
     ...line('Tier', partner.tier),

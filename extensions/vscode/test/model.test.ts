@@ -71,6 +71,17 @@ test('details tell since when, why, and which parts', () => {
   expect(statusLineOf(model)).toMatchObject({ text: '$(warning) 2/3 healthy', alarm: 'warning' })
 })
 
+test('a circuit that holds calls back and an old TLS stand in the tooltip, and a closed one does not', () => {
+  const partner = { ...changed('mlflow', {}), circuit: 'open' }
+  const tooltip = (event: object) => row(after(live(samplePartners), 'partner', event), 'mlflow')?.tooltip ?? ''
+  expect(tooltip(partner)).toContain('Circuit: open; calls are held back')
+  expect(tooltip({ ...partner, circuit: 'half_open' })).toContain('Circuit: half open')
+  expect(tooltip({ ...partner, circuit: 'closed' })).not.toContain('Circuit')
+  expect(tooltip({ ...partner, circuit: null, health: { ...partner.health, circuit: 'open', oldTls: true } })).toMatch(
+    /Circuit: open.*TLS: 1\\\.2/s,
+  )
+})
+
 test('a new partner is added, one that was removed is gone, and so is one that left the list', () => {
   const extra: FixturePartner = {
     name: 'alpha',

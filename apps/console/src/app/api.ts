@@ -9,6 +9,8 @@ export interface Health {
   readonly checkedAt: string
   readonly version?: string | null
   readonly parts?: Readonly<Record<string, string>> | null
+  /** True where TLS 1.2 is spoken because the connection asks for it. */
+  readonly oldTls?: boolean
 }
 export interface Partner {
   readonly name: string
@@ -18,6 +20,8 @@ export interface Partner {
   readonly owner: string | null
   readonly tags: readonly string[]
   readonly origin: string
+  /** Of the calls of the server that shows this; null before the first. */
+  readonly circuit: 'closed' | 'open' | 'half_open' | null
   readonly health: Health | null
   readonly history: readonly {
     readonly status: HealthStatus

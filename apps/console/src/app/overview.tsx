@@ -5,6 +5,12 @@ import { act, useConsole, useNow } from './state.ts'
 import { Arrivals } from './arrivals.tsx'
 import { Progress } from './progress.tsx'
 
+/** What a circuit that is not as it should be means for whoever reads it. */
+const circuits: Partial<Readonly<Record<string, string>>> = {
+  open: 'too many calls failed, so calls are held back for a while',
+  half_open: 'a call is trying whether the partner is back',
+}
+
 const PartnerCard = ({ partner, now }: { readonly partner: Partner; readonly now: number }) => {
   const { health } = partner
   const status = health?.status ?? 'unknown'
@@ -24,8 +30,14 @@ const PartnerCard = ({ partner, now }: { readonly partner: Partner; readonly now
           <code>{health.code}</code> {health.message}
         </p>
       )}
+      {circuits[partner.circuit ?? 'closed'] !== undefined && (
+        <p class="reason">
+          <code>circuit {partner.circuit?.replace('_', ' ')}</code> {circuits[partner.circuit ?? 'closed']}
+        </p>
+      )}
       <footer>
         <span class="faint">
+          {health?.oldTls === true && 'TLS 1.2 · '}
           {health === null ? 'waiting for the first check' : `checked ${ago(health.checkedAt, now)}`}
           {health?.latencyMs != null && ` · ${duration(health.latencyMs)}`}
         </span>

@@ -7,6 +7,8 @@ export interface World {
   partner(name: string, state: 'up' | 'down'): Promise<void>
   /** Ends the server that the extension follows, or starts it again. */
   server(state: 'up' | 'down'): Promise<void>
+  /** Runs `ecokit` in the folder with the secret in clear; gives what it printed. */
+  ecokit(...words: readonly string[]): Promise<string>
   /** The requests that the server saw, where it keeps them. */
   requests(): readonly string[]
 }
@@ -18,6 +20,7 @@ export const openControl = async (world: World): Promise<{ readonly url: string;
     const state = words.at(-1) === 'up' ? 'up' : 'down'
     if (what === 'partner') await world.partner(words[0] ?? '', state)
     if (what === 'server') await world.server(state)
+    if (what === 'ecokit') return await world.ecokit(...words)
     return what === 'requests' ? world.requests() : true
   }
   const server = createServer((request, response) => {
@@ -50,5 +53,6 @@ const ask = async (path: string): Promise<unknown> => {
 export const control = {
   partner: (name: string, state: 'up' | 'down') => ask(`partner/${name}/${state}`),
   server: (state: 'up' | 'down') => ask(`server/${state}`),
+  ecokit: async (...words: readonly string[]) => (await ask(['ecokit', ...words].join('/'))) as string,
   requests: async () => (await ask('requests')) as readonly string[],
 }

@@ -7,6 +7,7 @@ import { python } from '@ecokit/peers'
 import { findEditor, installInto, runInEditor, type Editor } from '@ecokit/vscode-host'
 import { openControl } from './control.ts'
 import type { HostResults } from './suite.ts'
+import { plainSecret } from './workspace.ts'
 import { askCommandLine, openFixtureWorld, openRealWorld, type OpenWorld } from './worlds.ts'
 
 const extensionFolder = path.resolve(import.meta.dirname, '../..')
@@ -101,8 +102,9 @@ const runSuite = async (
     })
     const { passed, failures } = JSON.parse(text) as HostResults
     const token = (await readFile(path.join(folders.workspace, '.ecokit', 'token'), 'utf8')).trim()
-    const kept = (await readLogs(folders.userDataFolder)).includes(token)
-      ? [{ title: 'no log holds the token', message: 'the token stands in a log' }]
+    const logs = await readLogs(folders.userDataFolder)
+    const kept = [token, plainSecret].some((secret) => logs.includes(secret))
+      ? [{ title: 'no log holds the token or the secret', message: 'it stands in a log' }]
       : []
     const all = [...failures, ...kept].map((each) => ({ ...each, title: `${title}: ${each.title}` }))
     return { ...none, passed: passed.length + 1 - kept.length, failed: all.length, failures: all }

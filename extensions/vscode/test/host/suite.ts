@@ -13,6 +13,7 @@ export const run = async (): Promise<void> => {
   mocha.suite.emit('pre-require', globalThis, '', mocha)
   await import('./partners.ts')
   await import('./editor.ts')
+  await import('./secrets.ts')
   if (process.env['ECOKIT_TEST_WORLD'] === 'fixture') await import('./console.ts')
   const passed: string[] = []
   const failures: { title: string; message: string }[] = []

@@ -27,6 +27,7 @@ export const openFixtureWorld = async (folder: string): Promise<OpenWorld> => {
     kind: 'fixture',
     partners: samplePartners.map(({ name }) => name).sort(),
     requests: () => server.requests,
+    ecokit: (...words) => runEcokit(path.join(folder, 'secrets'), words),
     partner: (name, state) => {
       server.set(state === 'up' ? changed(name, {}) : changed(name, { status: 'unhealthy', ...reason }))
       return Promise.resolve()
@@ -47,6 +48,19 @@ const freePort = async (): Promise<number> => {
 }
 
 const ecokit = path.resolve(import.meta.dirname, '../../../../packages/host/cli/src/bin.ts')
+
+/** Runs `ecokit` to its end in a folder; gives what it printed. */
+const runEcokit = async (cwd: string, words: readonly string[]): Promise<string> => {
+  const child = spawn(process.execPath, [ecokit, ...words], { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
+  let printed = ''
+  const keep = (chunk: Buffer): void => {
+    printed += chunk.toString()
+  }
+  child.stdout.on('data', keep)
+  child.stderr.on('data', keep)
+  await once(child, 'close')
+  return printed
+}
 
 /** The problems that the command line finds in a file, as `line:column field: message`. */
 export const askCommandLine = async (file: string): Promise<readonly string[]> => {
@@ -114,6 +128,7 @@ server: { port: ${await freePort()} }
       kind: 'real',
       partners: ['lake', 'mlflow'],
       requests: () => [],
+      ecokit: (...words) => runEcokit(path.join(folder, 'secrets'), words),
       partner: (_, state) => (state === 'up' ? mlflow.restart() : mlflow.stop()),
       server: async (state) => {
         if (state === 'up') stop = await startEcokit(folder)

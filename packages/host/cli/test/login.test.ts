@@ -117,8 +117,8 @@ test('a browser logs in, the tokens are sealed, and every process uses them', as
 
 test('a code is typed elsewhere; with --json each step is a line', async () => {
   const { so, ended } = crm(['login', 'remote', '--json'], { SSH_CONNECTION: '192.0.2.1 1 192.0.2.2 22' })
-  const step = await until(() => (so.out.includes('\n') ? (JSON.parse(so.out.split('\n')[0]!) as never) : undefined))
-  const { url, code, partner } = step as { url: string; code: string; partner: string }
+  const line = await until(() => (so.out.includes('\n') ? so.out.split('\n')[0] : undefined))
+  const { url, code, partner } = JSON.parse(line) as { url: string; code: string; partner: string }
   expect([partner, code.length > 3, url.startsWith(oidc.url)]).toEqual(['remote', true, true])
   const address = new URL(url)
   address.searchParams.set('user_code', code)

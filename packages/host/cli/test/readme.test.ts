@@ -1,6 +1,9 @@
 import { readFile } from 'node:fs/promises'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { ecokit, openFolder } from './run.ts'
+
+// Five processes, and the machine may be busy.
+vi.setConfig({ testTimeout: 180_000 })
 
 test('the README begins with lines that run', async () => {
   const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
