@@ -38,7 +38,7 @@ const answerOf = async (value: unknown): Promise<Answer> => {
 }
 
 /** Not idempotent as operations, because they may end in another error the second time; the bytes that one call sends are the same in each attempt. */
-const sameTwice = new Set(['runs.update', 'runs.logBatch'])
+const sameTwice = new Set(['runs.update', 'runs.logBatch', 'metrics.log'])
 
 const operation = (name: string) => {
   const [capability = '', operationName = ''] = name.split('.')

@@ -208,11 +208,11 @@ test('no secret stands in a recording, wherever an exchange has it and however i
         // Twice encoded is not among the forms.
         const safe =
           encode === encodeURIComponent || encode === escaped ? encodeURIComponent(secret) : encodeURIComponent(shown)
-        const type = {
+        const type: Partial<Record<string, string>> = {
           json: 'application/json',
           key: 'application/json',
           form: 'application/x-www-form-urlencoded',
-        } as const
+        }
         const body: Partial<Record<string, string | Buffer>> = {
           json: JSON.stringify({ a: { b: [`x${shown}y`] } }),
           key: JSON.stringify({ [shown]: 1 }),
