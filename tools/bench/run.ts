@@ -119,6 +119,22 @@ const vault = (count: string, variants: Readonly<Record<string, string>>) => asy
     ),
   )
 
+const audit = async (): Promise<readonly Summary[]> => {
+  const folder = join(scratch, 'audit')
+  mkdirSync(folder)
+  process.stderr.write(`  writing ${values.rows} entries\n`)
+  await sample('audit.ts', ['fill', values.rows, folder])
+  const variant = (name: string) => () => sample('audit.ts', [name, values.rows, folder])
+  return summarise(
+    await interleave(rounds, {
+      'bare createHash loop, no database': variant('create-hash'),
+      'bare crypto.hash loop, no database': variant('hash'),
+      'audit: verify': variant('verify'),
+      'audit: export and verify that': variant('export'),
+    }),
+  )
+}
+
 const suites: Readonly<
   Record<string, readonly { title: string; unit: string; run: () => Promise<readonly Summary[]> }[]>
 > = {
@@ -167,6 +183,13 @@ const suites: Readonly<
         'bare SQLite, decrypt + encrypt': 'reencrypt-database',
         'vault.rotate': 'rotate',
       }),
+    },
+  ],
+  audit: [
+    {
+      title: `Audit log, ${values.rows} entries verified (goal A9: at most 2 x the bare hash loop)`,
+      unit: 'entries',
+      run: audit,
     },
   ],
   imports: [{ title: 'Cold import (goal B3: at most 1.2 x zod alone)', unit: 'imports', run: imports }],

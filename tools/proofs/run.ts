@@ -14,6 +14,13 @@ interface Proof {
   readonly count: number
 }
 const proofs: Readonly<Record<string, Proof>> = {
+  audit: {
+    claim:
+      'seeded edits of an audit log (bytes of any column, entries removed, inserted, exchanged, cut off, put back, the chain computed anew): each found at its position; a chain without signed heads misses some',
+    file: 'packages/core/audit/test/edits.test.ts',
+    variable: 'ECOKIT_AUDIT_EDITS',
+    count: 10_000,
+  },
   faults: {
     claim:
       '20 faults of HTTP and 8 of TCP (Toxiproxy) on every operation, every stream and the check of the MLflow connector before a real MLflow, so many seeds for each, and on syncs into DuckDB: right rows or a typed error that names the partner and a next step; no hang, no unhandled rejection, no open socket, no write sent twice; Retry-After obeyed; the lake as the partner after one more sync (connectors/local has no network)',

@@ -1,5 +1,5 @@
 import { integrationError } from '@ecokit/contracts'
-import type { Store } from '@ecokit/store'
+import { joined, type Store } from '@ecokit/store'
 import type { FoundEntry, Page } from './check.ts'
 import { parseEntry } from './entry.ts'
 import type { HeadText } from './heads.ts'
@@ -60,14 +60,20 @@ const readPage = async (db: Store['db'], after: number, to: number): Promise<Pag
   const bounded = Math.min(to, Number.MAX_SAFE_INTEGER)
   const entries = db.selectFrom('audit_entries').where('position', '>', after).orderBy('position')
   const span = Math.min(pageSize, bounded - after)
-  // Positions are whole numbers: as many entries as there is room for stand at every one of them. To read them costs a third more.
-  const dense = await entries
-    .select('entry')
-    .where('position', '<=', after + span)
-    .execute()
+  // Positions are whole numbers, and no text of ours has a line end: as many lines as there is room for are the entries of every one of them. One row is read in half the time of a thousand.
+  const whole = await db
+    .selectFrom(
+      entries
+        .select('entry')
+        .where('position', '<=', after + span)
+        .as('page'),
+    )
+    .select(({ fn }) => [fn.count<number>('entry').as('count'), joined('entry').as('text')])
+    .executeTakeFirstOrThrow()
+  const texts = whole.count === span ? (whole.text ?? '').split('\n') : []
   const found: readonly FoundEntry[] =
-    dense.length === span
-      ? dense
+    texts.length === span
+      ? texts.map((entry) => ({ entry }))
       : await entries.select(['position', 'entry']).where('position', '<=', bounded).limit(pageSize).execute()
   const full = found.length === pageSize
   const last = found.at(-1)?.position ?? after + found.length

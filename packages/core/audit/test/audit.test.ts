@@ -1,8 +1,11 @@
+import { spawn } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
+import { once } from 'node:events'
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { openStore, type Store } from '@ecokit/store'
 import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
@@ -158,6 +161,26 @@ test('appends that come together share transactions, and a fault fails all of th
     message: expect.stringMatching(/its newest head has a signature that is not genuine. Verify the log/) as string,
   })
 })
+
+test('processes that append at once leave no gap', async () => {
+  const file = await temporaryFile()
+  const worker = fileURLToPath(new URL('worker.ts', import.meta.url))
+  const names = ['one', 'two', 'three', 'four']
+  const ends = names.map(async (name) => {
+    const child = spawn(process.execPath, [worker, file, name, '150'], { stdio: ['ignore', 'inherit', 'pipe'] })
+    let said = ''
+    child.stderr.on('data', (text: Buffer) => (said += text.toString()))
+    const [code] = (await once(child, 'close')) as [number | null]
+    return { code, said }
+  })
+  expect(await Promise.all(ends)).toEqual(names.map(() => ({ code: 0, said: '' })))
+  const { audit } = await opened(file, { sign: signer })
+  expect(await audit.verify()).toMatchObject({ ok: true, entries: 600, signedFrom: 1 })
+  for (const actor of names) {
+    const own = await audit.list({ actor, limit: 1000 })
+    expect(own.map(({ details }) => details?.['index'])).toEqual(Array.from({ length: 150 }, (_, index) => 149 - index))
+  }
+}, 60_000)
 
 test('the database refuses to change or delete an entry or a head', async () => {
   const { audit, store } = await opened()

@@ -1,4 +1,5 @@
 export { locked } from './lock.ts'
 export type { Database, NewRow, Row } from './schema.ts'
 export { openShared } from './shared.ts'
+export { joined } from './sqlite.ts'
 export { openStore, type Store, type StoreOptions } from './store.ts'

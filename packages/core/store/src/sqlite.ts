@@ -8,6 +8,7 @@ import {
   type DatabaseConnection,
   type Dialect,
   type Driver,
+  type RawBuilder,
   sql,
   SqliteAdapter,
   SqliteIntrospector,
@@ -195,6 +196,10 @@ class TransactionalAdapter extends SqliteAdapter {
     return true
   }
 }
+
+/** All values of a text column in one, a line each, in the order of the rows that it is asked of (a subquery's, where that is ordered). */
+export const joined = (column: string): RawBuilder<string | null> =>
+  sql<string | null>`group_concat(${sql.ref(column)}, char(10))`
 
 /** The SQLite built into Node (https://nodejs.org/api/sqlite.html), with prepared statements kept: 2.4 times the reads per second. */
 export const sqlite = (file: string): Engine => {
