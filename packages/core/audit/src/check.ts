@@ -259,12 +259,13 @@ export const check = async (
       const missing = late === undefined ? undefined : meet(late, late.position)
       if (typeof missing === 'number') return await diagnose(restFrom(entries.length), missing)
       if (missing !== undefined) return missing
-      if (end.stray !== undefined) return failure(end.stray, 'inserted', sentences.inserted(end.stray))
       if (end.newest === undefined && (n > 0 || end.cut === true))
         return failure(n + 1, 'truncated', `the newest head is gone: nobody can tell what followed entry ${n}`)
       const failed = end.newest === undefined ? undefined : meet(end.newest, undefined)
       if (typeof failed === 'number') return await diagnose(restFrom(entries.length), failed)
-      return failed ?? { ok: true, checked: { entries: n, newest: lastHead } }
+      if (failed !== undefined) return failed
+      if (end.stray !== undefined) return failure(end.stray, 'inserted', sentences.inserted(end.stray))
+      return { ok: true, checked: { entries: n, newest: lastHead } }
     }
   } finally {
     await iterator.return?.()

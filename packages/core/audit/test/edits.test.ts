@@ -178,7 +178,7 @@ const kinds: Readonly<Record<string, (by: Hand) => number>> = {
     hand.run('DELETE FROM audit_entries WHERE position > ?', last)
     return last + 1
   },
-  'everything put back to an older head': ({ hand, pick, heads }) => {
+  'everything put back to an older state': ({ hand, pick, heads }) => {
     const last = heads[pick(0, heads.length - 1)] ?? 0
     hand.run('DELETE FROM audit_entries WHERE position > ?', last)
     hand.run(
@@ -276,7 +276,7 @@ test(
       made[name] = (made[name] ?? 0) + 1
       if (verdict.ok || verdict.position !== position) missed.push({ edit, name, position, verdict })
       else told[verdict.kind] = (told[verdict.kind] ?? 0) + 1
-      if (chainAlone(hand)) unseenByChain++
+      if (!name.endsWith(' head') && name !== 'a head removed' && chainAlone(hand)) unseenByChain++
       hand.restore()
       if (edit % 10 !== 0) continue
       expect(await audit.verify()).toMatchObject({ ok: true, entries: length })
