@@ -19,7 +19,8 @@ const end = (verdict: Verdict['verdict'], message: string): never => {
   throw { verdict, message } satisfies Verdict
 }
 
-const quick = { attempts: 2, backoffMs: 1, maxBackoffMs: 5 }
+// The kit breaks connections and refuses calls on purpose: a circuit that opens, or a budget that is used up, would hide what a rule looks at.
+const quick = { attempts: 2, backoffMs: 1, maxBackoffMs: 5, breakAt: 2, retryBudget: 1 }
 const lookAgainMs = 5
 
 const within = async <T>(what: string, work: Promise<T>, deadlineMs: number): Promise<T> => {

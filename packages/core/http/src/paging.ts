@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import type { CallOptions, JsonRequest, Paging } from '@ecokit/contracts'
 import { header } from './body.ts'
+import { circleFinder } from './circle.ts'
 import { requestError } from './failure.ts'
 import { nextLink } from './link.ts'
 import { recall } from './recall.ts'
@@ -13,23 +14,6 @@ interface Page<T> {
   readonly link: string | undefined
   readonly hop: Hop
 }
-/** Sees whether the pages go round in a circle of any length: one key is kept to compare with, a later one each time the count has doubled. */
-const circleFinder = (): ((key: string) => boolean) => {
-  let previous: string | undefined
-  let mark: string | undefined
-  let count = 0
-  let renewAt = 1
-  return (key) => {
-    const found = key === previous || key === mark
-    previous = key
-    if (++count === renewAt) {
-      mark = key
-      renewAt *= 2
-    }
-    return found
-  }
-}
-
 const within = (request: JsonRequest, paging: { in: 'query' | 'body'; parameter: string }, value: string | number) =>
   paging.in === 'query'
     ? { ...request, query: { ...request.query, [paging.parameter]: String(value) } }

@@ -1,4 +1,5 @@
-import { integrationError, type CallOptions, type Http, type JsonRequest } from '@ecokit/contracts'
+import type { CallOptions, Http, JsonRequest } from '@ecokit/contracts'
+import { onward } from '@ecokit/http'
 import { checkLength, limits } from './limits.ts'
 
 export type View = 'active' | 'deleted' | 'all'
@@ -28,21 +29,6 @@ export interface Wire {
 
 export const tagList = (tags: Readonly<Record<string, string>> | undefined) =>
   Object.entries(tags ?? {}).map(([key, value]) => ({ key, value }))
-/** Hands on the token of each next page of one listing; throws `invalid_reply` when one comes again, because that listing would never end. */
-export const onward = (partner: string, what: string): ((token: string | undefined) => string | undefined) => {
-  const seen = new Set<string>()
-  return (token) => {
-    if (token !== undefined && seen.has(token))
-      throw integrationError('invalid_reply', {
-        partner,
-        what: `${what}: a page asked for itself again`,
-        next: 'The read would never end: see whether something between here and the server answers in its place',
-        details: {},
-      })
-    if (token !== undefined) seen.add(token)
-    return token
-  }
-}
 export const fromPages = <T, S>(
   partner: string,
   what: string,

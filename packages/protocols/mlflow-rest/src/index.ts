@@ -1,7 +1,8 @@
 export { openMlflowRest, type MlflowRest, type MlflowRestOptions } from './client.ts'
 export { explain } from './explain.ts'
 export { limits, type BatchToLog, type MetricToLog } from './limits.ts'
-export { onward, type Page, type Search, type View } from './calls.ts'
+export { onward } from '@ecokit/http'
+export type { Page, Search, View } from './calls.ts'
 export type { RunSearch } from './tracking.ts'
 export type {
   MlflowExperiment,
