@@ -2,7 +2,7 @@
 import { createHash, hash } from 'node:crypto'
 import { join } from 'node:path'
 import { openStore } from '@ecokit/store'
-import { hmacSigner, type NewEntry, openAudit, verifyExport } from '../../packages/core/audit/src/index.ts'
+import { hmacSigner, type NewEntry, openAudit, verifyExport } from '@ecokit/audit'
 import { report } from './measure.ts'
 
 const [variant = 'verify', counted = '1000000', folder = ''] = process.argv.slice(2)

@@ -7,7 +7,16 @@ const noNetwork =
 
 /** typescript-eslint needs TypeScript 6, which is this package's own dependency; everything else in the house uses TypeScript 7. */
 export default tseslint.config(
-  { ignores: ['**/dist/**', '**/node_modules/**', '**/coverage/**', '**/.cache/**', '**/.vscode-test/**', '**/assembly/**'] },
+  {
+    ignores: [
+      '**/dist/**',
+      '**/node_modules/**',
+      '**/coverage/**',
+      '**/.cache/**',
+      '**/.vscode-test/**',
+      '**/assembly/**',
+    ],
+  },
   js.configs.recommended,
   {
     files: ['**/*.ts', '**/*.tsx'],

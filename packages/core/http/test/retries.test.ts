@@ -138,7 +138,9 @@ describe('Retry-After', () => {
 
 test('how often and how long is an argument', async () => {
   const { url, received } = await serve((_, response) => json(response, {}, 503))
-  const network = open(url, { runtime: { policy: { attempts: 6, backoffMs: 1000, maxBackoffMs: 5000 }, random: () => 0.999 } })
+  const network = open(url, {
+    runtime: { policy: { attempts: 6, backoffMs: 1000, maxBackoffMs: 5000 }, random: () => 0.999 },
+  })
   await failure(network.http(url).json(get, anything), 'unavailable')
   expect(received).toHaveLength(6)
   expect(network.clock.waits).toEqual([999, 1998, 3996, 4995, 4995])
