@@ -268,7 +268,7 @@ export const transportFailure = (about: About, error: unknown, timeoutMs: number
       'never',
       'unavailable',
       `could not agree on a secure connection (${cause})`,
-      `Check the certificate and the TLS version of ${origin}, or give its authority in the runtime's tls.ca`,
+      `Check the certificate and the TLS version of ${origin}; say what it needs with tls: { ca, minVersion } in the runtime, or network: { tls: { ca, minVersion } } of the partner in ecosystem.yaml`,
       { cause },
       false,
     )

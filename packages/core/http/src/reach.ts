@@ -148,7 +148,7 @@ export const reachOf = (
           : `${leads} is an address of ${kind === 'loopback' ? 'this machine' : 'a private network'}`,
         kind === 'public' || rule === 'refuse'
           ? 'Correct the address in the config, or its entry in the DNS'
-          : `If that is a server of your own, allow it: privateNetworks: ['${name}'] in the runtime`,
+          : `If that is a server of your own, allow it: privateNetworks: ['${name}'] in the runtime, or network: { privateNetworks: ['${name}'] } of the partner in ecosystem.yaml`,
       )
     },
   }

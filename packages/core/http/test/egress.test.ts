@@ -174,7 +174,7 @@ test('the error names the address and the next step', async () => {
   })
   const error = await failure(network.http(url).json(get, anything), 'host_not_allowed')
   expect(error.message).toBe(
-    "acme: http://mlflow.example.com leads to 10.1.2.3, which is an address of a private network. If that is a server of your own, allow it: privateNetworks: ['mlflow.example.com'] in the runtime",
+    "acme: http://mlflow.example.com leads to 10.1.2.3, which is an address of a private network. If that is a server of your own, allow it: privateNetworks: ['mlflow.example.com'] in the runtime, or network: { privateNetworks: ['mlflow.example.com'] } of the partner in ecosystem.yaml",
   )
   expect(error.retryable).toBe(false)
   await network.close()

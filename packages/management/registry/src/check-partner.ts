@@ -3,6 +3,7 @@ import { checkNoReference, checkReference, secretsInConfig } from './credentials
 import type { CredentialsReference, PartnerEntry } from './ecosystem.ts'
 import { inspect, valueAt } from './explain.ts'
 import type { Finding } from './explain.ts'
+import { secretsInNetwork } from './network.ts'
 import { meantAsReference } from './references.ts'
 import { CredentialsEntry, Name, Partner } from './shape.ts'
 import type { Path } from './source.ts'
@@ -59,7 +60,13 @@ export const checkPartner = (
 ): { readonly entry: PartnerEntry | undefined; readonly findings: readonly Finding[] } => {
   const at: Path = ['partners', name]
   const shape = inspect(Partner, raw ?? {}, at)
-  const findings: Finding[] = [...checkName('partner', name, at), ...shape.findings]
+  const exposed = secretsInNetwork(name, valueAt(raw, ['network']), [...at, 'network'])
+  const judgedProxy = new Set(exposed.map(({ path }) => path.join('.')))
+  const findings: Finding[] = [
+    ...checkName('partner', name, at),
+    ...exposed,
+    ...shape.findings.filter(({ path }) => !judgedProxy.has(path.join('.'))),
+  ]
   const id = valueAt(raw, ['connector'])
   const connector = findConnector(surroundings.connectors, id)
   if (connector === undefined && typeof id === 'string' && id !== '') {
@@ -99,6 +106,7 @@ export const checkPartner = (
       },
       check: { everyMs: data.check.every, timeoutMs: data.check.timeout },
       ...(data.policy === undefined ? {} : { policy: data.policy }),
+      ...(data.network === undefined ? {} : { network: data.network }),
     },
     findings,
   }

@@ -36,7 +36,8 @@ export const secretsInConfig = (config: unknown, at: Path): readonly Finding[] =
 
 const plainSecret =
   'a secret may not stand in the file; keep it in the vault (`ecokit vault set`) and write ${secret:name}, or write ${env:NAME}'
-const badReference =
+/** For a reference that is misspelt, or only a part of the value. */
+export const badReference =
   'a reference must be the whole value: ${secret:name} (lower case letters, digits, - and _), ${env:NAME} (letters, digits and _) or ${file:path}'
 
 /** Where a secret of `partners.<name>.credentials` or `credentials.<name>` should be kept: the vault's name for it, and whose it is. */

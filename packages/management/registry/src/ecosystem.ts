@@ -15,6 +15,23 @@ export interface NamedReference {
   readonly hosts?: readonly string[]
 }
 
+/** What a partner's `network` says, as it was written: the runtime options of its connections. */
+export interface NetworkEntry {
+  readonly privateNetworks?: 'configured' | 'refuse' | 'allow' | readonly string[] | undefined
+  readonly http2?: boolean | undefined
+  /** A URL without credentials, or a reference for the whole of one. */
+  readonly proxy?: false | string | undefined
+  readonly cache?:
+    boolean | { readonly maxBytes?: number | undefined; readonly shared?: boolean | undefined } | undefined
+  readonly tls?:
+    | {
+        readonly minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined
+        /** The path of a PEM file, relative to the file. */
+        readonly ca?: string | undefined
+      }
+    | undefined
+}
+
 /** A partner as the file describes it, checked. */
 export interface PartnerEntry {
   readonly name: string
@@ -32,6 +49,8 @@ export interface PartnerEntry {
   readonly check: { readonly everyMs: number; readonly timeoutMs: number }
   /** What it says about the pace of calls; absent where it says nothing. It wins over the connector's, field by field. */
   readonly policy?: Policy
+  /** How its connections use the network; only the file can say it. */
+  readonly network?: NetworkEntry
 }
 
 export interface PipelineStreamEntry {

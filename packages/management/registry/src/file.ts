@@ -5,6 +5,7 @@ export type {
   CredentialsReference,
   Ecosystem,
   NamedReference,
+  NetworkEntry,
   PartnerEntry,
   PipelineEntry,
   PipelineStreamEntry,

@@ -57,12 +57,26 @@ const judge = (name: string, raw: Readonly<Record<string, unknown>>, surrounding
   const at = ['partners', name]
   const given = raw['credentials']
   const own = typeof given === 'object' || (typeof given === 'string' && given.includes('${'))
-  const { entry, findings } = checkPartner(name, own ? { ...raw, credentials: undefined } : raw, surroundings)
-  if (!own && entry !== undefined) return entry
-  const path = [...at, 'credentials']
-  const message = 'expected the name of an entry of `credentials` in the file; only the file may hold references'
-  const others = findings.filter((finding) => !own || finding.path.join('.') !== path.join('.'))
-  throw refuse([...(own ? [{ field: path.join('.'), message }] : []), ...others.map(said)])
+  const ofFile = new Map<string, string>([
+    ...(own
+      ? [
+          [
+            'credentials',
+            'expected the name of an entry of `credentials` in the file; only the file may hold references',
+          ] as const,
+        ]
+      : []),
+    // Whoever may use the API must not open the way into private networks, nor choose whom to trust.
+    ...(Object.hasOwn(raw, 'network')
+      ? [['network', 'may stand only in the file; remove it, or add the partner there'] as const]
+      : []),
+  ])
+  const rest = Object.fromEntries(Object.entries(raw).filter(([field]) => !ofFile.has(field)))
+  const { entry, findings } = checkPartner(name, rest, surroundings)
+  if (ofFile.size === 0 && entry !== undefined) return entry
+  const told = [...ofFile].map(([field, message]) => ({ field: [...at, field].join('.'), message }))
+  const fields = new Set(told.map(({ field }) => field))
+  throw refuse([...told, ...findings.map(said).filter(({ field }) => !fields.has(field))])
 }
 
 /** Judges a new partner; throws `invalid_config` with the words that the file's check would use. */

@@ -5,7 +5,7 @@ import type { CredentialsReference, Ecosystem, PartnerEntry } from './ecosystem.
 import { tiers } from './shape.ts'
 
 /** A partner as the registry lists it. It holds no secret: credentials appear by name only. */
-export interface PartnerRecord extends Omit<PartnerEntry, 'credentials'> {
+export interface PartnerRecord extends Omit<PartnerEntry, 'credentials' | 'network'> {
   /** The connector's title; its id where it is not installed. */
   readonly title: string
   /** The name of an entry of the file's `credentials`; absent where the partner has none or has its own in the file. */

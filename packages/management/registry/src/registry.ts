@@ -1,17 +1,17 @@
-import { connectUnknown } from '@ecokit/connect'
 import type { Runtime } from '@ecokit/connect'
 import { integrationError } from '@ecokit/contracts'
 import type { AnyConnection, AnyConnector, Policy } from '@ecokit/contracts'
-import type { Database, Row, Store } from '@ecokit/store'
-import type { Transaction } from 'kysely'
+import type { Row, Store } from '@ecokit/store'
 import { findConnector } from './check-partner.ts'
 import { checkAllowedHosts } from './allowed-hosts.ts'
+import { connectPartner } from './connect.ts'
 import type { Ecosystem, PartnerEntry } from './ecosystem.ts'
+import { removePartners, syncPartners } from './follow-file.ts'
+import type { FileChanges } from './follow-file.ts'
 import { judgeChange, judgeNew, judgePolicy } from './input.ts'
 import type { PartnerInput } from './input.ts'
 import { referenceOf, referencesOf, toColumns, toRecord } from './record.ts'
 import type { PartnerRecord } from './record.ts'
-import { resolveCredentials, resolveNamed } from './resolve.ts'
 import type { ValueSources } from './resolve.ts'
 import type { Tier } from './shape.ts'
 import { listOf, nearest, quote } from './suggest.ts'
@@ -40,12 +40,6 @@ export interface PartnerFilter {
   /** A template's name (`mlops`): the first part of a capability's id. */
   readonly template?: string
   readonly tag?: string
-}
-
-export interface FileChanges {
-  readonly added: readonly string[]
-  readonly changed: readonly string[]
-  readonly removed: readonly string[]
 }
 
 export interface RegistrySummary {
@@ -104,51 +98,6 @@ const unknownPartner = (name: string, names: readonly string[]) => {
     details: {},
   })
 }
-
-const remove = async (transaction: Transaction<Database>, names: readonly string[]): Promise<void> => {
-  for (const name of names) {
-    await transaction.deleteFrom('health_checks').where('partner', '=', name).execute()
-    await transaction.deleteFrom('health_states').where('partner', '=', name).execute()
-    await transaction.deleteFrom('partners').where('name', '=', name).execute()
-  }
-}
-
-const syncPartners = async (store: Store, ecosystem: Ecosystem, at: number): Promise<FileChanges> =>
-  store.db.transaction().execute(async (transaction) => {
-    const rows = new Map((await transaction.selectFrom('partners').selectAll().execute()).map((row) => [row.name, row]))
-    const clashes = ecosystem.partners.filter(({ name }) => rows.get(name)?.origin === 'api').map(({ name }) => name)
-    if (clashes.length > 0)
-      throw integrationError('conflict', {
-        what: clashes.map((name) => `partners.${name}: the API has registered a partner of this name`).join('\n'),
-        next: `Rename it in ${ecosystem.filename}, or remove the other one through the API`,
-        details: {},
-      })
-    const [added, changed]: [string[], string[]] = [[], []]
-    for (const entry of ecosystem.partners) {
-      const columns = toColumns(entry, 'file')
-      const row: Readonly<Record<string, unknown>> | undefined = rows.get(entry.name)
-      if (row === undefined) {
-        added.push(entry.name)
-        await transaction
-          .insertInto('partners')
-          .values({ ...columns, created_at: at, updated_at: at })
-          .execute()
-      } else if (Object.entries(columns).some(([column, value]) => row[column] !== value)) {
-        changed.push(entry.name)
-        await transaction
-          .updateTable('partners')
-          .set({ ...columns, updated_at: at })
-          .where('name', '=', entry.name)
-          .execute()
-      }
-    }
-    const kept = new Set(ecosystem.partners.map(({ name }) => name))
-    const removed = [...rows.values()]
-      .filter(({ name, origin }) => origin === 'file' && !kept.has(name))
-      .map(({ name }) => name)
-    await remove(transaction, removed)
-    return { added, changed, removed }
-  })
 
 const count = (words: readonly string[]): Readonly<Record<string, number>> => {
   const counts = new Map<string, number>()
@@ -242,7 +191,7 @@ export const openRegistry = async (options: RegistryOptions): Promise<Registry> 
     remove: async (name) => {
       const row = await find(name)
       if (row.origin === 'file') throw isOwn(name, ecosystem)
-      await store.db.transaction().execute((transaction) => remove(transaction, [name]))
+      await store.db.transaction().execute((transaction) => removePartners(transaction, [name]))
     },
     get: async (name) => record(await find(name)),
     list: async () => (await rows()).map(record),
@@ -268,42 +217,17 @@ export const openRegistry = async (options: RegistryOptions): Promise<Registry> 
     },
     connect: async (name, runtime) => {
       const row = await find(name)
-      const connector = findConnector(connectors, row.connector)
-      if (connector === undefined)
-        throw integrationError('unsupported', {
-          partner: name,
-          what: `its connector ${quote(row.connector)} is not installed`,
-          next: `Install it, or register the partner with one of: ${listOf(connectors.map(({ manifest }) => manifest.id))}`,
-          details: { what: row.connector },
-        })
-      const own = ownEntry(row)
-      const config = JSON.parse(row.config) as Record<string, unknown>
-      if (own === undefined && row.credentials !== null)
-        checkAllowedHosts(
-          { name, connector: row.connector, config, credentials: row.credentials },
-          connectors,
-          ecosystem,
-        )
-      const resolve = () =>
-        own !== undefined && ecosystem !== undefined
-          ? resolveCredentials(ecosystem, name, sources)
-          : row.credentials === null
-            ? Promise.resolve(undefined)
-            : resolveNamed(ecosystem, name, row.credentials, sources)
-      const credentials = await resolve()
-      const as = { name, config, ...(credentials === undefined ? {} : { credentials }) }
-      return connectUnknown(connector, as, {
-        checkTimeoutMs: row.check_timeout_ms,
-        renewCredentials: resolve,
-        ...runtime,
-      })
+      return connectPartner(row, { own: ownEntry(row), connectors, ecosystem, sources }, runtime)
     },
     checks: async () =>
       (await rows()).map((row) => ({
         name: row.name,
         everyMs: row.check_every_ms,
         timeoutMs: row.check_timeout_ms,
-        revision: JSON.stringify([row.connector, row.config, row.check_timeout_ms, referenceOf(row, references)]),
+        revision: JSON.stringify([
+          ...[row.connector, row.config, row.check_timeout_ms],
+          ...[referenceOf(row, references), ownEntry(row)?.network],
+        ]),
       })),
     summary: async () => {
       const partners = await registry.list()

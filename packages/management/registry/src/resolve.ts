@@ -19,16 +19,26 @@ export interface ValueSources {
 /** A key file with its certificate chain has some 10,000 bytes; what is larger than this is another file. */
 const maxFileBytes = 64 * 1024
 
-interface Place {
+/** Where a value is wanted, for messages. */
+export interface Place {
   readonly partner: string
   readonly filename: string
   readonly field: string
+  /** Default `invalid_credentials`. */
+  readonly code?: 'invalid_credentials' | 'invalid_config'
 }
 
-const refuse = ({ partner, field }: Place, what: string, next: string) =>
-  integrationError('invalid_credentials', { partner, what: `${field} ${what}`, next, details: { field } })
+/** The error for a value that cannot be had; names the field, and never the value. */
+export const refuse = ({ partner, field, code = 'invalid_credentials' }: Place, what: string, next: string) =>
+  integrationError(code, { partner, what: `${field} ${what}`, next, details: { field } })
 
-const readFileValue = async (name: string, folder: string, place: Place): Promise<string> => {
+/** The text of a file without its last line break; the path is relative to the folder. */
+export const readFileValue = async (
+  name: string,
+  folder: string,
+  place: Place,
+  maxBytes = maxFileBytes,
+): Promise<string> => {
   const path = resolvePath(folder, name)
   const bad = (why: string) =>
     refuse(place, `needs the file ${quote(name)}, ${why}`, `Mend it, or change ${place.filename}`)
@@ -37,11 +47,11 @@ const readFileValue = async (name: string, folder: string, place: Place): Promis
     try {
       const about = await file.stat()
       if (!about.isFile()) throw bad('which is no file')
-      const bytes = Buffer.alloc(maxFileBytes + 1)
+      const bytes = Buffer.alloc(maxBytes + 1)
       let length = 0
       for (let count = 1; count > 0 && length < bytes.length; length += count)
         ({ bytesRead: count } = await file.read(bytes, length, bytes.length - length))
-      if (length > maxFileBytes) throw bad(`which is larger than ${maxFileBytes} bytes`)
+      if (length > maxBytes) throw bad(`which is larger than ${maxBytes} bytes`)
       const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(0, length)).replace(/\r?\n$/, '')
       if (text === '') throw bad('which is empty')
       return text
@@ -61,7 +71,8 @@ const readFileValue = async (name: string, folder: string, place: Place): Promis
   }
 }
 
-const valueOf = async ({ kind, name }: Reference, sources: ValueSources, place: Place): Promise<string> => {
+/** What stands behind a reference. */
+export const valueOf = async ({ kind, name }: Reference, sources: ValueSources, place: Place): Promise<string> => {
   if (kind === 'file') return readFileValue(name, sources.folder ?? '.', place)
   if (kind === 'secret') {
     if (sources.secrets !== undefined)

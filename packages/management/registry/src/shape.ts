@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { NetworkSection } from './network.ts'
 import { PolicySection } from './policy.ts'
 import { duration, durationOrNever } from './duration.ts'
 
@@ -68,6 +69,7 @@ export const Partner = z.strictObject({
   policy: PolicySection.optional().describe(
     'How calls to it are paced and protected. Default: what its connector says.',
   ),
+  network: NetworkSection.optional().describe('How its connections use the network.'),
 })
 
 export const StreamOptions = z.strictObject({
