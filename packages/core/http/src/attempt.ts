@@ -16,7 +16,7 @@ import type { About, Failure } from './failure.ts'
 import { askedToWait, exhaustedFor } from './limits.ts'
 import { redactor, type Redact } from './redact.ts'
 import { note, report, verdictOf } from './report.ts'
-import type { Stop } from './stop.ts'
+import { bounded, type Stop } from './stop.ts'
 import { addedSecrets, follow, sign } from './target.ts'
 import { telemetry, type Telemetry } from './telemetry.ts'
 import type { Call, Hop, Target, Wire } from './wire.ts'
@@ -189,7 +189,8 @@ export const attemptOnce = async <T>(wire: Wire, call: Call, trial: Trial, read:
       if (target.authorizer !== undefined) {
         const signing = sign(target, call, options)
         if (signing instanceof Promise) {
-          sent = await signing
+          // Tokens may have to be fetched: nothing is sent yet, so only the deadline counts.
+          sent = await bounded(timer, stop, deadline - wire.clock.now(), signing)
           allow()
         } else sent = signing
       } else sent = target
@@ -213,6 +214,8 @@ export const attemptOnce = async <T>(wire: Wire, call: Call, trial: Trial, read:
                 attempt - 1 + redirected,
               ),
             }
+      // The loading of what is used for the first time takes long enough to be called off in.
+      if (stop.why() !== undefined) throw new Error('stopped')
       wire.counts.requests++
       asked = true
       const answer = await exchange(

@@ -8,7 +8,7 @@ export interface Kept {
   readonly headers: ReplyHeaders
   /** As they came: compressed where they were. */
   readonly bytes: Buffer
-  /** The request's headers that Vary names, as they were sent; null: absent. */
+  /** The request's headers that Vary names, as they were sent, without those of the authorizer: they are secret, and each credential has replies of its own. null: absent. */
   readonly vary: Readonly<Record<string, string | null>>
   readonly requestedAt: number
   readonly receivedAt: number
@@ -78,7 +78,8 @@ const lasting = (headers: ReplyHeaders): ReplyHeaders => {
 
 /** What is kept of a reply to a GET; undefined where nothing may be, or where it would be of no use. */
 export const toKeep = (
-  request: Readonly<Record<string, string>>,
+  asked: Readonly<Record<string, string>>,
+  sent: Readonly<Record<string, string>>,
   reply: { readonly headers: ReplyHeaders; readonly bytes: Buffer },
   requestedAt: number,
   receivedAt: number,
@@ -91,7 +92,8 @@ export const toKeep = (
     .map((name) => name.trim())
     .filter((name) => name !== '')
   if (names.includes('*')) return undefined
-  const vary = Object.fromEntries(names.map((name) => [name, request[name] ?? null]))
+  const ours = names.filter((name) => asked[name] === sent[name])
+  const vary = Object.fromEntries(ours.map((name) => [name, sent[name] ?? null]))
   const kept: Kept = { headers: lasting(headers), bytes: Buffer.from(reply.bytes), vary, requestedAt, receivedAt }
   return validator(headers) || freshUntil(kept) > receivedAt ? kept : undefined
 }

@@ -51,7 +51,7 @@ export interface Guard {
   judge(admitted: number, verdict: Verdict): void
   /** Frees the slot; once for each `enter`. */
   leave(): void
-  /** Nothing is sent by anybody for so long. */
+  /** Nothing is sent by anybody for so long, but for no longer than a day. */
   hold(ms: number): void
   /** True, and counted, where another attempt is within the retry budget. */
   repeat(): boolean
@@ -67,6 +67,8 @@ interface Queued {
   readonly refuse: (error: IntegrationError) => void
 }
 
+/** A header that is wrong, or read wrongly, must not silence a partner for years. */
+const longestHoldMs = 86_400_000
 const budgetMs = 60_000
 /** Repeats that are always allowed in a minute. */
 const freeRepeats = 10
@@ -260,7 +262,7 @@ export const openGuard = (options: {
     },
     hold: (ms) => {
       if (!(ms > 0)) return
-      const until = clock.now() + ms
+      const until = clock.now() + Math.min(ms, longestHoldMs)
       if (until <= limiter.heldUntil()) return
       limiter.hold(until)
       changed()

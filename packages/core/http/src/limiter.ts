@@ -46,12 +46,12 @@ const dayMs = 86_400_000
 const unlimited: Rate = { perSecond: 1e6, burst: 1e6 }
 
 /**
- * How turns are fetched for this rate: at most `most` at once, which stay good for `keptMs` after they were due. By that they may come late by twice that time, so as many
- * as fall due in it are taken off the burst: all processes together never have more than rate and burst allow.
+ * How turns are fetched for this rate: at most `most` at once, which stay good for `keptMs` after they were due. By that they may come late by twice that time, and by as long as the
+ * bucket took to answer, so as many as fall due in it are taken off the burst: all processes together never have more than rate and burst allow.
  */
-const chunks = (rate: Rate) => {
+const chunks = (rate: Rate, lagMs: number) => {
   const keptMs = Math.max(20, Math.min(50, (250 * rate.burst) / rate.perSecond))
-  const late = Math.ceil((rate.perSecond * keptMs * 2) / 1000)
+  const late = Math.ceil((rate.perSecond * (keptMs * 2 + lagMs)) / 1000)
   return {
     keptMs,
     most: Math.max(1, Math.floor((rate.perSecond * keptMs) / 1000)),
@@ -78,13 +78,18 @@ export const openSharedBucket = (
   let failing = false
   let fetchedFor: Rate | undefined
   let seenAt = 0
+  let lagMs = 0
 
   const fetchTurns = async (pace: Rate | undefined): Promise<void> => {
-    const chunk = pace === undefined ? { keptMs: lookMs, most: 1, rate: unlimited } : chunks(pace)
+    const chunk = pace === undefined ? { keptMs: lookMs, most: 1, rate: unlimited } : chunks(pace, lagMs)
     wanted = Math.min(chunk.most, left === 0 && now() < goodUntil ? wanted * 2 : 1)
     const count = wanted
+    const asked = now()
     try {
-      const last = now() + ((await shared.reserve(key, chunk.rate, count, dayMs)) ?? dayMs)
+      const waitMs = (await shared.reserve(key, chunk.rate, count, dayMs)) ?? dayMs
+      // Counted from the answer: a turn of a bucket that is slow to answer would else be too old each time.
+      const last = now() + waitMs
+      lagMs = Math.max(0, now() - asked)
       failing = false
       fetchedFor = pace
       each = 1000 / chunk.rate.perSecond

@@ -8,14 +8,6 @@ const namedHoldMs = 10_000
 const text = (value: string | string[] | undefined): string | undefined =>
   typeof value === 'string' ? value : value?.join(',')
 
-/** Reads `Retry-After`, seconds or a date (RFC 9110, 10.2.3), as milliseconds from now; undefined where it says neither. */
-export const readRetryAfter = (value: string | undefined, now: number): number | undefined => {
-  const given = value?.trim() ?? ''
-  if (/^\d+(?:\.\d+)?$/.test(given)) return Math.ceil(Number(given) * 1000)
-  const date = /^[A-Za-z]{3,9},? /.test(given) ? Date.parse(given) : NaN
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now)
-}
-
 /** A reset as milliseconds from now: epoch seconds (GitHub), epoch milliseconds, a date, or seconds from now (Datadog, IETF). */
 const untilReset = (value: string | undefined, now: number): number | undefined => {
   const given = value?.trim() ?? ''
@@ -27,6 +19,14 @@ const untilReset = (value: string | undefined, now: number): number | undefined 
   }
   if (number >= 1e12) return Math.max(0, number - now)
   return Math.max(0, Math.ceil(number >= 1e9 ? number * 1000 - now : number * 1000))
+}
+
+/** Reads `Retry-After`, seconds or a date (RFC 9110, 10.2.3), or epoch seconds, as milliseconds from now; undefined where it says none of them. */
+export const readRetryAfter = (value: string | undefined, now: number): number | undefined => {
+  const given = value?.trim() ?? ''
+  if (/^\d+(?:\.\d+)?$/.test(given)) return untilReset(given, now)
+  const date = /^[A-Za-z]{3,9},? /.test(given) ? Date.parse(given) : NaN
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now)
 }
 
 /** Pairs of remaining and reset, several limits in one header by their place; the longest wait of those that are used up. */

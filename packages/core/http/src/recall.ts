@@ -1,10 +1,10 @@
 import type { CallOptions } from '@ecokit/contracts'
-import { beginHop, type Read } from './attempt.ts'
+import { beginHop, failureOf, type Read } from './attempt.ts'
 import type { Cache, Key } from './cache.ts'
 import type { Answer, Collected } from './exchange.ts'
 import { conditionsOf, directivesOf, fits, isFresh, renewed, toKeep, type Kept } from './freshness.ts'
 import { perform } from './perform.ts'
-import { openStop } from './stop.ts'
+import { bounded, openStop } from './stop.ts'
 import { sign } from './target.ts'
 import type { Call, Target, Wire } from './wire.ts'
 
@@ -28,15 +28,33 @@ interface Found {
   readonly key: Key
   readonly kept: Kept | undefined
 }
-/** What is kept for this call with the credentials that it would be sent with now. */
-const find = async (cache: Cache, call: Call, options: CallOptions | undefined): Promise<Found | undefined> => {
-  let sent: Target
+/** The call with credentials; undefined where there are none to be had. */
+const signed = async (wire: Wire, call: Call, options: CallOptions | undefined): Promise<Target | undefined> => {
+  if (call.authorizer === undefined) return call
+  const { timer, stops, closed, guard } = wire
+  const deadlineMs = call.deadlineMs ?? guard.policy().deadlineMs
+  const stop = openStop(stops, options?.signal, closed)
   try {
-    sent = call.authorizer === undefined ? call : await sign(call, call, options)
-  } catch {
+    const signing = sign(call, call, options)
+    return signing instanceof Promise ? await bounded(timer, stop, deadlineMs, signing) : signing
+  } catch (error) {
+    if (stop.why() !== undefined)
+      throw failureOf(error, stop, beginHop(wire, call, call, 1).about, call, deadlineMs).error
     // The call itself will meet it again and say so.
     return undefined
+  } finally {
+    stop.release()
   }
+}
+/** What is kept for this call with the credentials that it would be sent with now. */
+const find = async (
+  wire: Wire,
+  cache: Cache,
+  call: Call,
+  options: CallOptions | undefined,
+): Promise<Found | undefined> => {
+  const sent = await signed(wire, call, options)
+  if (sent === undefined) return undefined
   const key = await cache.key(call, sent)
   const kept = await cache.get(key)
   const usable = kept !== undefined && kept.bytes.length <= call.limit && fits(kept, sent.headers)
@@ -62,7 +80,8 @@ const recalled = async <T>(
       if (call.repeat !== 'read') cache.wrote(call.origin)
     }
   }
-  const found = await find(cache, call, options)
+  const begunAt = clock.now()
+  const found = await find(wire, cache, call, options)
   const kept = found?.kept
   const asked = directivesOf(call.headers['cache-control'])
   const ended = options?.signal?.aborted === true || wire.closing.signal.aborted
@@ -89,10 +108,10 @@ const recalled = async <T>(
   const keep = async (answer: Answer, sent: Target): Promise<void> => {
     if (answer.status !== 200 || !('bytes' in answer) || !answer.whole) return
     const key = await cache.key(asking, sent)
-    const keeping = toKeep(sent.headers, answer, requestedAt, clock.now())
+    const keeping = toKeep(call.headers, sent.headers, answer, requestedAt, clock.now())
     await (keeping === undefined ? cache.delete(key) : cache.put(key, keeping))
   }
-  const value = await perform<T | typeof notOurs>(wire, asking, options, async (answer, hop, stop) => {
+  const readOrKept: Read<T | typeof notOurs> = async (answer, hop, stop) => {
     // A redirect that was followed is another resource's reply.
     const same = hop.url === url
     if (answer.status === 304 && asks) {
@@ -104,7 +123,8 @@ const recalled = async <T>(
     }
     if (same) await keep(answer, hop.sent)
     return read(answer, hop, stop)
-  })
+  }
+  const value = await perform(wire, asking, options, readOrKept, begunAt)
   // The partner said "as before" of something that we cannot show: of other credentials, or of a reply that is another by now.
-  return value === notOurs ? perform(wire, call, options, read) : value
+  return value === notOurs ? perform(wire, call, options, read, begunAt) : value
 }

@@ -14,7 +14,7 @@ import type { Call, Hop, Wire } from './wire.ts'
 export const streamed = async (wire: Wire, call: Call, answer: Answer, hop: Hop, stop: Stop): Promise<Reply> => {
   if (!('stream' in answer)) throw new Error('a body that was not streamed')
   const bodiless = call.method === 'HEAD' || answer.status === 204 || answer.status === 304
-  const source = (bodiless ? answer.stream : await decoded(answer, call.limit)).on('error', () => {})
+  const source = bodiless ? answer.stream : await decoded(answer, call.limit)
   const chunks = source[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
   // The observer of a call finds itself in that call, wherever its body is read.
   const tell = AsyncResource.bind(report)
@@ -28,6 +28,17 @@ export const streamed = async (wire: Wire, call: Call, answer: Answer, hop: Hop,
     wire.guard.leave()
     tell(wire, hop, error)
   }
+  const lost = (error: unknown): IntegrationError => {
+    const failure =
+      (error as { code?: unknown }).code === grown
+        ? tooLarge(hop.about, call.limit)
+        : failureOf(error, stop, hop.about, call).error
+    finish(failure)
+    return failure
+  }
+  // Also where nobody reads it any more: who aborts a signal may well leave the body as it is.
+  source.on('error', lost)
+  if (source.destroyed) lost(source.errored)
   let headers: Headers | undefined
   return {
     status: answer.status,
@@ -48,12 +59,7 @@ export const streamed = async (wire: Wire, call: Call, answer: Answer, hop: Hop,
               controller.enqueue(chunk.value)
             }
           } catch (error) {
-            const failure =
-              (error as { code?: unknown }).code === grown
-                ? tooLarge(hop.about, call.limit)
-                : failureOf(error, stop, hop.about, call).error
-            finish(failure)
-            controller.error(failure)
+            controller.error(lost(error))
           }
         },
         cancel: () => {

@@ -51,6 +51,21 @@ export const openStop = (all: Set<Stop>, signal: AbortSignal | undefined, closed
   return stop
 }
 
+/** What the work gives, unless the call is ended before, or so much time is over; the work itself goes on without us. */
+export const bounded = async <T>(timer: Timer, stop: Stop, ms: number, work: Promise<T>): Promise<T> => {
+  timer.give(stop, ms, 'deadline')
+  try {
+    return await new Promise<T>((resolve, reject) => {
+      const end = (): void => reject(new Error('stopped'))
+      stop.onHalt(end)
+      if (stop.why() !== undefined) end()
+      work.then(resolve, reject)
+    })
+  } finally {
+    stop.dueAt = Infinity
+  }
+}
+
 /** One timer for the time limits of all calls of a connection: a timer for each call would cost more than all else that is done for its time. */
 export interface Timer {
   /** Gives the call so many milliseconds from now, in place of what it had. */

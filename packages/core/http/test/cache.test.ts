@@ -7,7 +7,7 @@ import type { Authorizer, Shared } from '@ecokit/contracts'
 import { memoryShared } from '../src/index.ts'
 import type { NetworkOptions } from '../src/index.ts'
 import { directivesOf } from '../src/freshness.ts'
-import { failure, fakeClock, open, serve, text, type Received } from './support.ts'
+import { failure, fakeClock, json, open, serve, text, type Received } from './support.ts'
 
 const anything = z.unknown()
 const get = { method: 'GET', path: 'x' }
@@ -247,6 +247,26 @@ describe('whose reply it is', () => {
       for (const path of ['c', 'd', 'b']) await ask(other, path)
     expect(received).toHaveLength(10)
     expect(written.join()).not.toContain('alice-alice')
+  })
+  test('no credential is written into Shared, also where Vary names it', async () => {
+    const { url } = await serve((_, response) =>
+      json(response, {}, 200, { 'cache-control': 'max-age=60', vary: 'authorization, x-kind' }),
+    )
+    const written: string[] = []
+    const memory = memoryShared(() => 0)
+    const shared: typeof memory = {
+      ...memory,
+      put: (key, value, options) => {
+        written.push(key, value)
+        return memory.put(key, value, options)
+      },
+    }
+    const authorizer: Authorizer = { authorize: ({ headers }) => headers.set('authorization', 'Bearer canary-12345') }
+    const http = open(url, { authorizer, runtime: { shared, cache: { shared: true } } }).http(url)
+    for (const kind of ['a', 'b', 'a', 'b', 'a', 'b'])
+      await http.json({ method: 'GET', path: 'x', headers: { 'x-kind': kind } }, z.unknown())
+    expect(written.join()).toContain('"vary":{"x-kind":"b"}')
+    expect(written.join()).not.toContain('canary')
   })
   test('a store that fails costs requests and nothing else', async () => {
     const { url, received } = await counting({ 'cache-control': 'max-age=60' })

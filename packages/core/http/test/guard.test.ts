@@ -176,6 +176,28 @@ describe('the pace', () => {
     )
     expect(clock.now() - since).toBeGreaterThanOrEqual(2000)
   })
+  test('a shared bucket that is slow to answer gives turns all the same', async () => {
+    const { clock, run } = simulation()
+    const memory = memoryShared(clock.now)
+    const shared: typeof memory = {
+      ...memory,
+      reserve: async (...asked) => {
+        const waitMs = await memory.reserve(...asked)
+        await clock.sleep(200)
+        return waitMs
+      },
+    }
+    const guard = openGuard({ partner: 'acme', policy: { rate: { perSecond: 50, burst: 10 } }, clock, shared })
+    const begun = clock.now()
+    await run(Promise.all(Array.from({ length: 20 }, async () => guard.enter(stop(), clock.now() + 60_000))))
+    expect(clock.now() - begun).toBeLessThanOrEqual(20 * 220)
+  })
+  test('a partner that asks to wait for years is asked again after a day', () => {
+    const { clock } = simulation()
+    const guard = open({}, clock)
+    guard.hold(1_763_780_000_000)
+    expect(guard.state().heldUntil).toBe(clock.now() + 86_400_000)
+  })
   test('what the partner asks of one process, all of them heed', async () => {
     const { clock, run } = simulation()
     const shared = memoryShared(clock.now)

@@ -16,6 +16,7 @@ test.for([
   ['soon', undefined],
   ['-5', undefined],
   ['2026', 2_026_000],
+  [String(Date.UTC(2026, 0, 1, 0, 1) / 1000), 60_000],
   ['Thu, 99 Jan 2026', undefined],
   [undefined, undefined],
 ] as const)('Retry-After %s', ([value, ms]) => {
