@@ -47,7 +47,10 @@ export const openLoopback = async (partner: string, options: RedirectOptions = {
   const { createServer } = await import('node:http')
   const { port = 0, host = '127.0.0.1', path = '/callback' } = options
   let onCallback: ((url: URL, response: ServerResponse) => void) | undefined
+  const open = new Set<ServerResponse>()
   const server = createServer((request: IncomingMessage, response) => {
+    open.add(response)
+    response.once('close', () => open.delete(response))
     const url = URL.parse(request.url ?? '', origin)
     // Another name for this address in the Host header is another site's page that reaches for it.
     if (request.headers.host !== new URL(origin).host)
@@ -105,13 +108,13 @@ export const openLoopback = async (partner: string, options: RedirectOptions = {
             })
         }
       }),
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => {
-          resolve()
-        })
-        // The page that was answered last is on its way yet.
-        server.closeIdleConnections()
-      }),
+    close: async () => {
+      const closed = new Promise((resolve) => server.close(resolve))
+      // The page that was answered last is on its way yet; whatever else is open, such as a connection on which a browser says nothing, would keep us for ever.
+      const answered = [...open].filter(({ writableEnded }) => writableEnded)
+      await Promise.all(answered.map((response) => new Promise((resolve) => response.once('close', resolve))))
+      server.closeAllConnections()
+      await closed
+    },
   }
 }

@@ -22,7 +22,8 @@ export const tokenAuthorizer = (
     refused: (options) => tokens.refused((options === undefined ? undefined : sent.get(options)) ?? last, options),
     status: (options) => tokens.status(options),
     logout: async (options) => {
-      await also.beforeLogout?.(options)
+      // Whatever cannot be read, or told, is forgotten all the same.
+      await also.beforeLogout?.(options).catch(() => {})
       await tokens.forget()
     },
     close: () => tokens.close(),

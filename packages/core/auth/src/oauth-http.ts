@@ -2,6 +2,8 @@ import { Buffer } from 'node:buffer'
 import { integrationError, isIntegrationError, type AuthContext, type Certificate } from '@ecokit/contracts'
 
 const longestReply = 1024 * 1024
+/** From the head of a reply to its last byte. The transport ends a reply of which nothing comes; this ends one that comes drop by drop. */
+const longestReplyMs = 30_000
 /** Of a token request, what nobody else may see; an issuer that echoes it must not get it into a message. */
 const secretParameters = [
   'client_secret',
@@ -37,7 +39,9 @@ const refusals = new WeakMap<Response, Refusal>()
 /** What the issuer refused with; undefined where it did not. */
 export const refusalOf = (response: Response): Refusal | undefined => refusals.get(response)
 
-const collect = async (partner: string, body: ReadableStream<Uint8Array>): Promise<Buffer> => {
+const collect = async (context: AuthContext, body: ReadableStream<Uint8Array>): Promise<Buffer> => {
+  const { partner } = context
+  const until = context.now() + longestReplyMs
   const chunks: Uint8Array[] = []
   let size = 0
   for await (const chunk of body) {
@@ -49,25 +53,43 @@ const collect = async (partner: string, body: ReadableStream<Uint8Array>): Promi
         next: "Is the issuer's address right?",
         details: { limit: longestReply },
       })
+    if (context.now() > until)
+      throw integrationError('timeout', {
+        partner,
+        what: `the issuer did not end its answer within ${longestReplyMs} ms`,
+        next: 'Try again later',
+        details: { timeoutMs: longestReplyMs },
+      })
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)
 }
 
+/** What may come back in the words of an issuer. */
 const secretsOf = (body: URLSearchParams | undefined, authorization: string | undefined): string[] => {
   const secrets = secretParameters.flatMap((name) => body?.getAll(name) ?? [])
   const basic = authorization?.split(' ')[1]
   if (basic !== undefined)
-    secrets.push(basic, decodeURIComponent(Buffer.from(basic, 'base64').toString().split(':')[1] ?? ''))
+    // Id and secret stand there as in a form (RFC 6749, 2.3.1).
+    secrets.push(
+      basic,
+      ...new URLSearchParams(`=${Buffer.from(basic, 'base64').toString().split(':')[1] ?? ''}`).values(),
+    )
   return secrets.filter((secret) => secret.length >= 4)
 }
+const formsOf = (secret: string): readonly string[] => [
+  secret,
+  encodeURIComponent(secret),
+  new URLSearchParams({ '': secret }).toString().slice(1),
+  Buffer.from(secret).toString('base64'),
+]
+/** A message is one line, whatever an issuer says. */
+// eslint-disable-next-line no-control-regex -- these are what must not be there
+export const oneLine = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ')
 const hide = (text: string, secrets: readonly string[]): string => {
   let shown = text
-  for (const secret of secrets)
-    for (const form of [secret, encodeURIComponent(secret), Buffer.from(secret).toString('base64')])
-      shown = shown.replaceAll(form, '***')
-  // eslint-disable-next-line no-control-regex -- a message is one line, whatever an issuer says
-  return shown.replace(/[\u0000-\u001f\u007f]+/g, ' ').slice(0, 500)
+  for (const secret of secrets) for (const form of formsOf(secret)) shown = shown.replaceAll(form, '***')
+  return oneLine(shown).slice(0, 500)
 }
 
 const readRefusal = (
@@ -127,7 +149,7 @@ export const fetchThrough =
     await sending?.()
     try {
       const reply = await http.request(request, { signal })
-      const bytes = await collect(context.partner, reply.body)
+      const bytes = await collect(context, reply.body)
       return new Response(bytes.length === 0 ? null : Uint8Array.from(bytes), {
         status: reply.status,
         headers: [...reply.headers].filter(([name]) => name !== 'content-encoding' && name !== 'content-length'),

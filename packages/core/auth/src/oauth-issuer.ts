@@ -193,6 +193,17 @@ export const openIssuer = (
     asking,
     fail,
     certificate,
+    /** An address that a person is sent to, as the issuer names it: a program that opens addresses would open a file, too. */
+    shown: (named: string): URL => {
+      const url = URL.parse(named)
+      if (url?.protocol === 'https:' || (url?.protocol === 'http:' && insecure())) return url
+      throw integrationError('invalid_reply', {
+        partner,
+        what: `${scheme}: the issuer names an address for the login that is not https`,
+        next: "Check the issuer's address",
+        details: {},
+      })
+    },
     /** Scope, audience, resource and the rest, as the scheme says them. */
     parameters: (): URLSearchParams => {
       const { scopes = [], audience, resource = [], parameters = {} } = options
@@ -205,7 +216,7 @@ export const openIssuer = (
     },
     /** What these tokens are stored under: no secret goes in. */
     key: (more: readonly string[] = []): string => {
-      const { issuer, metadata, tokenEndpoint, scopes = [], audience = '', resource = [] } = options
+      const { issuer, metadata, tokenEndpoint, scopes = [], audience = '', resource = [], parameters = {} } = options
       const place = [issuer, metadata, tokenEndpoint].map((each) =>
         each === undefined ? '' : address(each, context).href,
       )
@@ -216,6 +227,7 @@ export const openIssuer = (
         scopes.map(text),
         text(audience),
         [resource].flat().map(text),
+        Object.entries(parameters).map(([name, value]) => [name, text(value)]),
       ]
       return `${scheme}-${createHash('sha256')
         .update(JSON.stringify([parts, more]))

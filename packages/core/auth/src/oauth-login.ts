@@ -11,7 +11,7 @@ import { openLoopback, type RedirectOptions } from './loopback.ts'
 import { clientFields, type ClientCredentials, type ClientMethod } from './oauth-client.ts'
 import { refreshSource, revoke, tokenAuthorizer } from './oauth-authorizer.ts'
 import { hostsOf, openIssuer, type Issuer, type OAuthOptions } from './oauth-issuer.ts'
-import { refusalOf } from './oauth-http.ts'
+import { oneLine, refusalOf } from './oauth-http.ts'
 import type { RefreshOptions } from './oauth.ts'
 import { openTokens, type TokenSet } from './tokens.ts'
 
@@ -109,10 +109,11 @@ export const authorizationCode = <M extends ClientMethod = 'none'>(
         const loopback = await openLoopback(partner, options.redirect)
         try {
           const { redirectUri } = loopback
-          const url = new URL(as.authorization_endpoint)
+          const url = issuer.shown(as.authorization_endpoint)
           const challenge = await oauth.calculatePKCECodeChallenge(verifier)
+          for (const name of issuer.parameters().keys()) url.searchParams.delete(name)
+          for (const [name, value] of issuer.parameters()) url.searchParams.append(name, value)
           const parameters: Record<string, string> = {
-            ...Object.fromEntries(issuer.parameters()),
             ...options.authorizeParameters,
             response_type: 'code',
             client_id: client.client_id,
@@ -183,7 +184,7 @@ const refusedLogin = (partner: string, kind: string, error: unknown, answer: URL
   if (said.length > 0)
     return integrationError('forbidden', {
       partner,
-      what: `${kind}: the issuer refused the login: ${said.join(': ').slice(0, 300)}`,
+      what: `${kind}: the issuer refused the login: ${oneLine(said.join(': ')).slice(0, 300)}`,
       next: `Run: ecokit login ${partner}, and allow the access`,
       details: {},
     })
@@ -220,21 +221,20 @@ export const deviceCode = <M extends ClientMethod = 'none'>(options: OAuthOption
         const device = await oauth.processDeviceAuthorizationResponse(as, client, begun)
         const expiresAt = started + device.expires_in * 1000
         await person.show({
-          url: device.verification_uri_complete ?? device.verification_uri,
+          url: issuer.shown(device.verification_uri_complete ?? device.verification_uri).href,
           code: device.user_code,
           expiresAt,
         })
-        const expired = () =>
-          integrationError('timeout', {
-            partner,
-            what: `${kind}: the code expired before anybody used it`,
-            next: `Run: ecokit login ${partner}`,
-            details: { timeoutMs: device.expires_in * 1000 },
-          })
+        const expired = integrationError('timeout', {
+          partner,
+          what: `${kind}: the code expired before anybody used it`,
+          next: `Run: ecokit login ${partner}`,
+          details: { timeoutMs: device.expires_in * 1000 },
+        })
         let waitMs = (device.interval ?? 5) * 1000
         for (;;) {
           await context.sleep(waitMs, signal)
-          if (now() > expiresAt) throw expired()
+          if (now() > expiresAt) throw expired
           const at = now()
           try {
             const response = await oauth.deviceCodeGrantRequest(as, client, auth, device.device_code, {
@@ -247,11 +247,11 @@ export const deviceCode = <M extends ClientMethod = 'none'>(options: OAuthOption
               waitMs += 5_000
               continue
             }
-            if (said === 'expired_token') throw expired()
+            if (said === 'expired_token') throw expired
             return await issuer.tokens(at, response, (reply) => oauth.processDeviceCodeResponse(as, client, reply))
           } catch (error) {
             // RFC 8628, 3.5: after a timeout of the connection, ask less often.
-            if (!isIntegrationError(error) || !error.retryable || isIntegrationError(error, 'timeout')) throw error
+            if (error === expired || !isIntegrationError(error) || !error.retryable) throw error
             waitMs *= 2
           }
         }

@@ -41,16 +41,18 @@ const saved = async (context: AuthContext, write: () => Promise<boolean>): Promi
     }
 }
 
+/** Does the issuer take a refresh token again that was sent then? A tenth of its window is left for the way there. */
+const inWindow = (context: AuthContext, { reuseWindowMs = 0 }: TokenSource, since: number): boolean =>
+  context.now() < since + 0.9 * reuseWindowMs
 /** May the refresh token of an exchange with unknown outcome be sent again? */
 const mayReplay = async (
   context: AuthContext,
   source: TokenSource,
   tokens: TokenSet,
   since: number,
-): Promise<boolean> => {
-  // A tenth is left for the way there.
-  if (context.now() < since + 0.9 * (source.reuseWindowMs ?? 0)) return true
-  return (await source.stillActive?.(tokens)) === true
+): Promise<'in_window' | 'unused' | undefined> => {
+  if (inWindow(context, source, since)) return 'in_window'
+  return (await source.stillActive?.(tokens)) === true ? 'unused' : undefined
 }
 
 /** Uses up a refresh token, and leaves a trace of each step. */
@@ -74,28 +76,29 @@ const rotate = async (
     throw reauthorizationRequired(partner, source.scheme, reason, also.issuer)
   }
   let undo: TokenRecord = { state: 'ready', tokens: current }
-  const trace: { since?: number } = {}
+  const trace: { since?: number; replay?: 'in_window' | 'unused' } = {}
   const road: { at: 'before' | 'sent' | 'overtaken' } = { at: 'before' }
   if (before?.state === 'uncertain' || (before?.state === 'refreshing' && before.since !== undefined)) {
     const { exchange, since = 0 } = before
     undo = { state: 'uncertain', tokens: current, exchange, since }
     if (before.state !== 'uncertain' && !(await step(undo))) return undefined
-    if (!(await mayReplay(context, source, current, since))) return giveUp(unknownOutcome, { exchange })
+    const replay = await mayReplay(context, source, current, since)
+    if (replay === undefined) return giveUp(unknownOutcome, { exchange })
     trace.since = since
+    trace.replay = replay
   }
   const refreshing = { state: 'refreshing', tokens: current, exchange: id } as const
-  if (!(await step({ ...refreshing, ...trace }))) return undefined
+  if (!(await step({ ...refreshing, ...(trace.since === undefined ? {} : { since: trace.since }) }))) return undefined
   const fetching = source.fetch(current, {
     sending: async () => {
-      // A replay keeps the time of the first sending, from which the issuer's window counts.
-      if (trace.since === undefined) {
-        const since = context.now()
-        if (!(await step({ ...refreshing, since }))) {
-          road.at = 'overtaken'
-          throw new Error('somebody else has taken over')
-        }
-        trace.since = since
+      // A replay keeps the time of the first sending, from which the issuer's window counts; it may be over by now.
+      const since = trace.since ?? context.now()
+      const late = trace.replay === 'in_window' && !inWindow(context, source, since)
+      if (late || !(await step({ ...refreshing, since }))) {
+        road.at = 'overtaken'
+        throw new Error('somebody else has taken over, or the time has')
       }
+      trace.since = since
       road.at = 'sent'
     },
   })

@@ -80,6 +80,8 @@ const marginOf = ({ expiresAt = Infinity, refreshedAt }: TokenSet): number =>
 /** Ends the waiting of one caller; the work goes on for the others. */
 const orAborted = async <T>(work: Promise<T>, partner: string, signal: AbortSignal | undefined): Promise<T> => {
   if (signal === undefined) return work
+  // It goes on without this caller, who may be gone before it has heard of an error.
+  work.catch(() => {})
   const cancelled = () => integrationError('cancelled', { partner, what: 'was cancelled', details: {} })
   if (signal.aborted) throw cancelled()
   let abort = (): void => {}
@@ -106,9 +108,11 @@ export const openTokens = (context: AuthContext, source: TokenSource, timing: To
   let early = 1
   let flight: Promise<TokenSet> | undefined
   let quietUntil = 0
-  let refusal: { readonly error: IntegrationError; readonly until: number } | undefined
+  let refusal: { readonly error: IntegrationError; readonly at: number } | undefined
   let forcedAt = -Infinity
 
+  /** Within that time before now; what a clock that was put back shows as yet to come is long over. */
+  const lately = (at: number, ms: number): boolean => context.now() >= at && context.now() - at < ms
   const due = (tokens: TokenSet, refused?: string): boolean =>
     tokens.accessToken === refused ||
     context.now() >= (tokens.expiresAt ?? Infinity) - marginOf(tokens) * (0.5 + 0.5 * early)
@@ -197,13 +201,13 @@ export const openTokens = (context: AuthContext, source: TokenSource, timing: To
   }
   const join = (refused?: string): Promise<TokenSet> => {
     if (flight !== undefined) return flight
-    if (refusal !== undefined && context.now() < refusal.until) return Promise.reject(refusal.error)
+    if (refusal !== undefined && lately(refusal.at, refusalMs)) return Promise.reject(refusal.error)
     refusal = undefined
     const started = renew(refused)
       .catch((error: unknown) => {
         // A login from elsewhere must be seen at once, so that one is never remembered.
         if (isIntegrationError(error) && error.class === 'config' && error.code !== 'reauthorization_required')
-          refusal = { error, until: context.now() + refusalMs }
+          refusal = { error, at: context.now() }
         throw error
       })
       .finally(() => {
@@ -228,8 +232,8 @@ export const openTokens = (context: AuthContext, source: TokenSource, timing: To
     refused: async (accessToken, options) => {
       if (cached !== undefined && cached.accessToken !== accessToken && usable(cached)) return true
       // A partner that refuses new tokens too has another reason: one exchange, not one for each call.
-      const lately = Math.min(forcedEveryMs, cached === undefined ? Infinity : marginOf(cached))
-      if (flight === undefined && context.now() - forcedAt < lately) return false
+      const pause = Math.min(forcedEveryMs, cached === undefined ? Infinity : marginOf(cached))
+      if (flight === undefined && lately(forcedAt, pause)) return false
       let tokens = await orAborted(flight ?? force(accessToken), partner, options?.signal)
       // That flight was not for this token's sake and may have left it in use.
       if (tokens.accessToken === accessToken) tokens = await orAborted(force(accessToken), partner, options?.signal)

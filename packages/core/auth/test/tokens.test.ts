@@ -423,3 +423,121 @@ test('a holder that dies before or after any step of its own: nothing is lost, u
     'marked as sent, 1 seen': 'reauthorization_required',
   })
 })
+
+test('a replay that was allowed when it began is not sent once the window is over', async () => {
+  const { time, shared, state, open, record } = await set({ more: { reuseWindowMs: 10_000 } })
+  await shared.put(
+    'tokens/acme/k',
+    JSON.stringify({ state: 'refreshing', tokens: first(time), exchange: 'of the dead', since: time.now() }),
+  )
+  state.current = 'r1'
+  const { source } = issuerOf(time)
+  const tokens = openTokens(
+    contextOf(time, shared),
+    {
+      ...source({ reuseWindowMs: 10_000 }),
+      fetch: async (current, { sending }) => {
+        // The road to the issuer is long today.
+        await time.sleep(20_000)
+        await sending()
+        state.seen.push(current?.refreshToken ?? '')
+        throw unavailable({ status: 503 })
+      },
+    },
+    {},
+  )
+  await time.run(failure(tokens.token(), 'reauthorization_required'))
+  expect(state.seen).toEqual([])
+  expect(await record()).toMatchObject({ state: 'reauthorization_required' })
+  await failure(open().token(), 'reauthorization_required')
+})
+
+test('a replay that somebody else overtook before it left does not leave', async () => {
+  const { time, shared, state } = await set()
+  const spent = first(time)
+  await shared.put(
+    'tokens/acme/k',
+    JSON.stringify({ state: 'refreshing', tokens: spent, exchange: 'of the dead', since: time.now() }),
+  )
+  const renewed: TokenSet = { ...spent, accessToken: 'a9', refreshToken: 'r9' }
+  const tokens = openTokens(contextOf(time, shared), {
+    scheme: 'test',
+    key: 'k',
+    rotating: true,
+    stillActive: () => Promise.resolve(true),
+    fetch: async (current, { sending }) => {
+      // This process stood still; another one took the lease over and is done.
+      await shared.put('tokens/acme/k', JSON.stringify({ state: 'ready', tokens: renewed }))
+      await sending()
+      state.seen.push(current?.refreshToken ?? '')
+      throw unavailable({ status: 503 })
+    },
+  })
+  expect((await time.run(tokens.token())).accessToken).toBe('a9')
+  expect(state.seen).toEqual([])
+})
+
+test('a clock that was put back stops no renewal after a 401', async () => {
+  const { time, state, shared } = await set()
+  let back = 0
+  const { source } = issuerOf(time)
+  const tokens = openTokens(
+    { ...contextOf(time, shared), now: () => time.now() - back },
+    {
+      ...source(),
+      fetch: (_, { sending }) =>
+        sending().then(() => ({
+          accessToken: `b${++state.exchanges}`,
+          refreshToken: 'r',
+          refreshedAt: time.now() - back,
+          expiresAt: time.now() - back + 10 * minute,
+        })),
+    },
+  )
+  expect((await tokens.token()).accessToken).toBe('a0')
+  expect(await tokens.refused('a0')).toBe(true)
+  back = 60 * minute
+  expect(await tokens.refused('b1')).toBe(true)
+  expect((await tokens.token()).accessToken).toBe('b2')
+})
+
+test('a refusal is not remembered longer because the clock was put back', async () => {
+  const { time, shared } = await set({ login: false })
+  let back = 0
+  let asked = 0
+  const tokens = openTokens(
+    { ...contextOf(time, shared), now: () => time.now() - back },
+    {
+      scheme: 'test',
+      key: 'k',
+      fetch: () => {
+        asked++
+        return Promise.reject(
+          integrationError('invalid_credentials', { partner: 'acme', what: 'no', details: { field: 'credentials.x' } }),
+        )
+      },
+    },
+  )
+  await failure(tokens.token(), 'invalid_credentials')
+  await failure(tokens.token(), 'invalid_credentials')
+  expect(asked).toBe(1)
+  back = 60 * minute
+  await failure(tokens.token(), 'invalid_credentials')
+  expect(asked).toBe(2)
+})
+
+test('a 401 of a call that is over already leaves no rejection without a listener', async () => {
+  const { time, open } = await set({
+    more: { fetch: () => Promise.reject(integrationError('rejected', { what: 'no', details: { status: 400 } })) },
+  })
+  const unheard: unknown[] = []
+  const hear = (reason: unknown): void => void unheard.push(reason)
+  process.prependListener('unhandledRejection', hear)
+  const tokens = open()
+  await tokens.token()
+  await failure(tokens.refused('a0', { signal: AbortSignal.abort() }), 'cancelled')
+  await time.pass(minute)
+  await time.settle()
+  process.off('unhandledRejection', hear)
+  expect(unheard).toEqual([])
+})

@@ -110,20 +110,20 @@ const addKey = async (path: string, now: () => number): Promise<string> => {
   return id
 }
 
-/** Overwrites the key's line where it stands; nothing else in the file moves. */
+/** Overwrites the key where it stands, which may be in a line with others; nothing else in the file moves. */
 const destroyLine = async (path: string, keyId: string): Promise<boolean> => {
   let found = false
   const handle = await open(path, 'r+')
   try {
     const bytes = await handle.readFile()
-    for (let at = 0; at < bytes.length;) {
-      const newline = bytes.indexOf(10, at)
-      const end = newline === -1 ? bytes.length : newline
-      if (parseKeys(bytes.toString('latin1', at, end)).keys.has(keyId)) {
-        await handle.write(Buffer.alloc(end - at, '#'), 0, end - at, at)
+    let at = 0
+    for (const part of bytes.toString('latin1').split(/[\n,]/)) {
+      if (parseKeys(part).keys.has(keyId)) {
+        // With spaces: a sign of a comment would take the rest of its line along.
+        await handle.write(Buffer.alloc(part.length, ' '), 0, part.length, at)
         found = true
       }
-      at = end + 1
+      at += part.length + 1
     }
     bytes.fill(0)
     await handle.sync()

@@ -12,7 +12,7 @@ interface Kept {
   readonly envelope: Uint8Array
   readonly bound: Uint8Array
   readonly key: KeyObject
-  readonly until: number
+  readonly at: number
 }
 const keptRecords = 1_000
 
@@ -42,7 +42,8 @@ export const openReads = ({
   /** Counts changes of ours, so that what was read before one is not kept after it. */
   let changes = 0
   const keyFor = ({ partner, name }: SecretName, version: number | undefined): string =>
-    `${version ?? ''}\n${name}\n${partner}`
+    // With a length, so that no two of them read alike.
+    `${version ?? ''}\n${name.length}\n${name}\n${partner}`
 
   // Compiled once: building the statement costs more than running it.
   const select = (column: 'active' | 'version') =>
@@ -72,7 +73,9 @@ export const openReads = ({
       const id = keyFor(name, version)
       const known = kept.get(id)
       if (known === undefined) return undefined
-      if (known.until > now()) return open(known.key, known.envelope, known.bound)
+      const age = now() - known.at
+      // Below 0 the clock was put back, and nobody knows how old it is.
+      if (age >= 0 && age < freshMs) return open(known.key, known.envelope, known.bound)
       kept.delete(id)
       return undefined
     },
@@ -89,7 +92,7 @@ export const openReads = ({
         const oldest = kept.size < keptRecords ? undefined : kept.keys().next().value
         if (oldest !== undefined) kept.delete(oldest)
         const { envelope } = row
-        kept.set(keyFor(name, version), { row, envelope, bound: boundTo(row, envelope), key, until: at + freshMs })
+        kept.set(keyFor(name, version), { row, envelope, bound: boundTo(row, envelope), key, at })
       }
       return value
     },

@@ -1,6 +1,6 @@
 import * as crypto from 'node:crypto'
 import { promisify } from 'node:util'
-import { integrationError } from '@ecokit/contracts'
+import { integrationError, isIntegrationError } from '@ecokit/contracts'
 import { nonceBytes } from './envelope.ts'
 import { badInput } from './failures.ts'
 
@@ -113,12 +113,13 @@ const notOurs = (what: string): Error =>
   })
 
 const parse = (document: string): { readonly header: Header; readonly data: Buffer } => {
-  let read: Partial<Header> & { readonly data?: unknown }
+  let read: (Partial<Header> & { readonly data?: unknown }) | null
   try {
     read = JSON.parse(document) as typeof read
   } catch {
     throw notOurs('it is not JSON')
   }
+  if (typeof read !== 'object' || read === null) throw notOurs('it is no object')
   const { format, version, derivation, cipher, nonce, data } = read
   if (format !== 'ecokit-vault-export') throw notOurs('it has another format')
   if (version !== 1)
@@ -127,7 +128,7 @@ const parse = (document: string): { readonly header: Header; readonly data: Buff
       next: 'Update the program',
       details: { what: 'vault export' },
     })
-  if (cipher !== 'aes-256-gcm' || typeof nonce !== 'string' || typeof data !== 'string' || derivation === undefined)
+  if (cipher !== 'aes-256-gcm' || typeof nonce !== 'string' || typeof data !== 'string' || !derivation)
     throw notOurs('something is missing')
   const bounds = Object.entries(most).every(([name, limit]) => {
     const value: unknown = (derivation as unknown as Readonly<Record<string, unknown>>)[name]
@@ -143,7 +144,10 @@ const parse = (document: string): { readonly header: Header; readonly data: Buff
 /** Opens an export; `invalid_credentials` where the passphrase is another or a byte was changed: the two cannot be told apart. */
 export const openExport = async (document: string, passphrase: string): Promise<readonly Carried[]> => {
   const { header, data } = parse(document)
-  const key = await keyFor(passphrase, header.derivation)
+  const key = await keyFor(passphrase, header.derivation).catch((error: unknown) => {
+    // Numbers that are missing, or do not go together.
+    throw isIntegrationError(error) ? error : notOurs('its key derivation is none of ours')
+  })
   let text: string
   try {
     const nonce = Buffer.from(header.nonce, 'base64')
