@@ -49,8 +49,8 @@ export const openWriter = ({
 }): ((entry: NewEntry) => Promise<AuditEntry>) => {
   const waiting: Waiting[] = []
   let writing = false
-  /** The last head that this process wrote itself: it need not be checked. */
-  let own: HeadText | undefined
+  /** The last head that this process wrote itself, and of which entry: it need not be checked, and the log never ends before it. */
+  let own: (HeadText & { readonly position: number }) | undefined
 
   /** A head that was forged must not be built upon: signing the next one would make the forgery genuine. */
   const standing = async (db: Transaction): Promise<Standing> => {
@@ -62,13 +62,18 @@ export const openWriter = ({
     if (newest === undefined) {
       const left = await db.selectFrom('audit_entries').select('position').limit(1).executeTakeFirst()
       if (left !== undefined) refuse('its newest head is gone')
+      if (own !== undefined) refuse(`it is empty, and entry ${own.position} was written already`)
       return { position: 0, hash: start, since: 0, signed: 0, marks: '' }
     }
     const mine = newest.head === own?.head && newest.marks === own.marks && newest.signature === own.signature
     const read = readHead(newest, mine ? [] : trust)
     if ('fault' in read) return refuse(`its newest head ${read.fault}`)
     const { position, hash, since, signed, kept, key } = read.facts
+    if (own !== undefined && position < own.position)
+      refuse(`it ends with entry ${position}, and entry ${own.position} was written already`)
     if (key !== '' && sign === undefined) refuse('it is signed, and the key is not here')
+    if (key === '' && sign !== undefined && own !== undefined)
+      refuse('its newest head is not signed, and earlier ones are')
     if (key === '' && sign !== undefined) {
       const signed = await db
         .selectFrom('audit_heads')
@@ -109,7 +114,7 @@ export const openWriter = ({
         .values({ id: 1, ...head })
         .onConflict((conflict) => conflict.column('id').doUpdateSet({ ...head }))
         .execute()
-      return { rows, head }
+      return { rows, head: { ...head, position } }
     })
     own = written.head
     onHead(written.head)

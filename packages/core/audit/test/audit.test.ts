@@ -354,3 +354,37 @@ test('each kind of change has its name and its place', async () => {
   }
   expect(await audit.verify()).toMatchObject({ ok: true, entries: 30 })
 })
+
+test('a log that was put back, emptied or rewritten without the key while somebody writes is not written on', async () => {
+  const file = await temporaryFile()
+  const { audit } = await opened(file)
+  const by = tamper(file)
+  by.remember()
+  await fill(audit, 3)
+  const refused = { code: 'conflict', message: expect.stringContaining('written already') as string }
+  by.restore()
+  await expect(audit.append(anEntry)).rejects.toMatchObject(refused)
+  expect(by.rows('SELECT * FROM audit_entries')).toEqual([])
+
+  const second = await temporaryFile()
+  const other = await opened(second)
+  const forged = await temporaryFile()
+  await fill(other.audit, 2)
+  const forger = await opened(forged, {})
+  await fill(forger.audit, 4)
+  const [target, source] = [tamper(second), tamper(forged)]
+  for (const table of ['audit_entries', 'audit_heads', 'audit_newest']) {
+    target.run(`DELETE FROM ${table}`)
+    for (const row of source.rows(`SELECT * FROM ${table}`))
+      target.run(
+        `INSERT INTO ${table} (${Object.keys(row).join(', ')}) VALUES (${Object.keys(row)
+          .map(() => '?')
+          .join(', ')})`,
+        ...Object.values(row),
+      )
+  }
+  await expect(other.audit.append(anEntry)).rejects.toMatchObject({
+    code: 'conflict',
+    message: expect.stringContaining('not signed, and earlier ones are') as string,
+  })
+})

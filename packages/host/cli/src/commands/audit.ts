@@ -40,12 +40,17 @@ export const verify = (invocation: Invocation, path: string | undefined): Promis
     if (json) await terminal.out(`${JSON.stringify(headAt === undefined ? verdict : { ...verdict, headAt })}\n`)
     else if (!verdict.ok) {
       await terminal.out(`${terminal.paint('red', verdict.kind)} at position ${verdict.position}: ${verdict.what}\n`)
+      terminal.note(
+        path === undefined
+          ? 'Copy the state folder before anything else is run, and compare with an export that was kept elsewhere.\n'
+          : 'Is it whole, and as `ecokit audit export` wrote it? Compare with the log itself: ecokit audit verify\n',
+      )
     } else {
       const signed =
         signer === undefined
-          ? ' There is no key, so signatures were not checked: `ecokit init` makes one.'
+          ? ' The key of the vault is not here, so only the hashes were checked and no signature.'
           : verdict.signedFrom === undefined && verdict.entries > 0
-            ? ' Nothing in it is signed yet: it was written before there was a key.'
+            ? ' Nothing in it is signed: either it was written before there was a key, or somebody rewrote it as a whole.'
             : ''
       await terminal.out(
         `${terminal.paint('green', 'unbroken')}: ${count(verdict.entries)} entries${headAt === undefined ? '' : `, the newest of ${headAt}`}.${signed}\n`,
