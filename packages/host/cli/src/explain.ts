@@ -20,6 +20,9 @@ export const exitOf = (thrown: unknown): number =>
 
 const explain = (thrown: unknown): string => {
   if (thrown instanceof UsageError || isIntegrationError(thrown)) return thrown.message
+  // Ctrl-C or Ctrl-D at a question, or while something was written: what people want, and no fault.
+  if (thrown instanceof Error && thrown.name === 'AbortError')
+    return 'stopped before it was done. Run it again when you like'
   const text = thrown instanceof Error ? thrown.message : String(thrown)
   return `an unexpected fault: ${text}. Set ECOKIT_DEBUG=1 to see where, and report it`
 }

@@ -29,6 +29,11 @@ const positive = (what: string) => (text: string) => {
     throw new InvalidArgumentError(`${what} is a whole number, 0 or more`)
   return value
 }
+const atLeastOne = (what: string) => (text: string) => {
+  const value = positive(what)(text)
+  if (value === 0) throw new InvalidArgumentError(`${what} is a whole number, 1 or more`)
+  return value
+}
 const port = (text: string) => {
   const value = positive('a port')(text)
   if (value > 65_535) throw new InvalidArgumentError('a port is at most 65535')
@@ -52,7 +57,7 @@ export const program = (
     .configureOutput({ writeOut: (text) => void terminal.out(text), writeErr: (text) => terminal.note(text) })
     .addHelpText(
       'after',
-      '\nExit codes: 0 done, 1 something is unhealthy or failed, 2 the command line or ecosystem.yaml is wrong.\n\nStart with:\n  $ ecokit init\n  $ ecokit check\n  $ ecokit up',
+      '\nExit codes: 0 done, 1 something is unhealthy or failed, 2 the command line or ecosystem.yaml is wrong,\nor what it refers to is missing (a variable, a secret, the key of the vault).\n\nStart with:\n  $ ecokit init\n  $ ecokit check\n  $ ecokit up',
     )
 
   const add = (usage: string, description: string, example: string, parent: Command = root) => {
@@ -160,6 +165,16 @@ export const program = (
   ofPartner(
     add('set', 'keep a secret; its value is asked for, never an argument', 'ecokit vault set crm-token -p crm', vault),
   )
+    // Commander's own words repeat the arguments, and here one of them may be the secret.
+    .configureOutput({
+      outputError: (words, write) => {
+        write(
+          words.startsWith('error: too many arguments')
+            ? 'error: a secret is never an argument, where the history of the shell keeps it. Leave it out and it is asked for, or add --stdin; change it if it was real\n'
+            : words,
+        )
+      },
+    })
     .option('--stage', 'keep it beside the active version, for `ecokit vault activate`', false)
     .option('--stdin', 'read the value from standard input', false)
     .action(run(async () => (await import('./commands/vault.ts')).set))
@@ -169,10 +184,10 @@ export const program = (
   ofPartner(
     add('activate', 'use another version, to switch or to roll back', 'ecokit vault activate crm-token 2', vault),
   )
-    .argument('<version>', 'as `ecokit vault list` shows it', positive('a version'))
+    .argument('<version>', 'as `ecokit vault list` shows it', atLeastOne('a version'))
     .action(run(async () => (await import('./commands/vault.ts')).activate))
   ofPartner(add('remove', 'remove a secret, or one version that is not active', 'ecokit vault remove crm-token', vault))
-    .option('--version-number <number>', 'only this version', positive('a version'))
+    .option('--version-number <number>', 'only this version', atLeastOne('a version'))
     .option('-y, --yes', 'do not ask', false)
     .action(run(async () => (await import('./commands/vault.ts')).remove))
   add(
@@ -184,8 +199,8 @@ export const program = (
     .option('--key', 'only the key-encryption key', false)
     .option('--data-keys', 'only the data keys', false)
     .action(run(async () => (await import('./commands/vault-keys.ts')).rotate))
-  add('destroy', 'destroy a key that nothing needs any more', 'ecokit vault destroy k-1a2b', vault)
-    .argument('<key>', 'as `ecokit vault status` shows it')
+  add('destroy', 'destroy a key that nothing needs any more', 'ecokit vault destroy kek-1a2b3c4d5e6f7081', vault)
+    .argument('<key>', 'as `ecokit vault rotate` and `ecokit vault status` show it')
     .option('-y, --yes', 'do not ask', false)
     .action(run(async () => (await import('./commands/vault-keys.ts')).destroy))
   add('status', 'show the keys, what they hold and where they come from', 'ecokit vault status', vault).action(
@@ -210,9 +225,9 @@ export const program = (
     .argument('[export]', 'an exported log instead of the one of this ecosystem')
     .action(run(async () => (await import('./commands/audit.ts')).verify))
   add('list', 'list entries, newest first', 'ecokit audit list --action vault.get', audit)
-    .option('--limit <entries>', 'how many', positive('the limit'), 50)
+    .option('--limit <entries>', 'how many', atLeastOne('the limit'), 50)
     .option('--before <position>', 'only older ones than this position', positive('a position'))
-    .option('--actor <actor>')
+    .option('--actor <actor>', 'such as a user of this machine, or api')
     .option('--action <action>', 'such as vault.get or partner.change')
     .option('--target <target>', 'such as partner/crm')
     .action(run(async () => (await import('./commands/audit.ts')).list))

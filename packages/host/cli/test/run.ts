@@ -25,14 +25,8 @@ export interface Started {
   readonly ended: Promise<Ended>
 }
 
-/** Starts `ecokit` as people do: a process of its own. */
-export const start = (
-  cwd: string,
-  args: readonly string[],
-  env: NodeJS.ProcessEnv = {},
-  input = '',
-  program = bin,
-): Started => {
+/** Starts `ecokit` with a standard input that stays open, as at a terminal. */
+export const waiting = (cwd: string, args: readonly string[], env: NodeJS.ProcessEnv = {}, program = bin): Started => {
   const child = spawn(process.execPath, [program, ...args], {
     cwd,
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
@@ -42,9 +36,20 @@ export const start = (
   child.stdout.on('data', (part: Buffer) => (so.out += part.toString()))
   child.stderr.on('data', (part: Buffer) => (so.err += part.toString()))
   child.stdin.on('error', () => undefined)
-  child.stdin.end(input)
   const ended = once(child, 'close').then(([code]): Ended => ({ code: code as number | null, ...so }))
   return { child, so, ended }
+}
+/** Starts `ecokit` as people do: a process of its own. */
+export const start = (
+  cwd: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  input = '',
+  program = bin,
+): Started => {
+  const started = waiting(cwd, args, env, program)
+  started.child.stdin?.end(input)
+  return started
 }
 /** Runs `ecokit` to its end. */
 export const ecokit = (cwd: string, ...args: string[]): Promise<Ended> => start(cwd, args).ended

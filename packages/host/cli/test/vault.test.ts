@@ -1,12 +1,13 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { appendFile, chmod, copyFile, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { startOidc } from '@ecokit/peers'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { crm } from './crm.ts'
-import { carryOut, openFolder, start } from './run.ts'
+import { carryOut, openFolder, start, until, waiting } from './run.ts'
 
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 60_000 })
 
@@ -67,7 +68,10 @@ test('set, list, activate and remove, by a prompt and by standard input; no valu
   expect((await quick('vault', 'set', 'crm-token')).err).toContain('Add --stdin')
   expect((await as([''], 'vault', 'set', 'shared')).err).toContain('may not be empty')
   expect((await as(['x'], 'vault', 'set', 'Not A Name')).code).toBe(2)
-  expect((await as(['canary-typed'], 'vault', 'set', 'crm-token', 'canary-argument')).code).toBe(2)
+  const argument = await as(['canary-typed'], 'vault', 'set', 'crm-token', 'canary-argument')
+  expect([argument.code, argument.out]).toEqual([2, ''])
+  expect(argument.err).toContain('never an argument')
+  expect(argument.err).not.toContain('canary')
   expect(await listed()).toMatchObject([
     {
       name: 'crm-token',
@@ -204,6 +208,7 @@ test('the log says who did what, is exported and verified, and names the first e
   const edited = await quick('audit', 'verify', log, '--json')
   const position = entries.filter(({ action }) => action === 'vault.rotate').at(-1)?.position
   expect([edited.code, JSON.parse(edited.out)]).toMatchObject([1, { ok: false, kind: 'edited', position }])
+  expect(edited.err).toContain('ecokit audit verify')
   expect((await quick('audit', 'verify', join(folder, 'no.such'))).code).toBe(2)
 
   // Whoever writes the database itself is found out as well.
@@ -228,6 +233,46 @@ test.skipIf(process.platform === 'win32')('a key that others may read is refused
   expect([open.code, open.err]).toMatchObject([2, expect.stringContaining('chmod 600')])
   await chmod(key, 0o600)
 })
+
+test('where a vault is and its key is not, no new key is made, and what is checked without it is said', async () => {
+  const key = join(folder, '.ecokit', 'vault.key')
+  const kept = await readFile(key)
+  await rm(key)
+  const init = await quick('init')
+  expect([init.code, init.out]).toEqual([2, ''])
+  expect(init.err).toContain(`put the old one back as ${key}`)
+  expect(await readdir(join(folder, '.ecokit'))).not.toContain('vault.key')
+  expect((await quick('audit', 'verify')).out).toContain('only the hashes were checked and no signature')
+  expect((await quick('auth', 'status', 'one')).code).toBe(2)
+  await writeFile(key, kept, { mode: 0o600 })
+  expect((await quick('auth', 'status', 'one')).code).toBe(0)
+})
+
+test('what checks ran before there was a key is no vault yet, and init makes the key', async () => {
+  const other = await openFolder()
+  await writeFile(join(other.folder, 'ecosystem.yaml'), 'version: 1\n')
+  const there = (...args: string[]) => carryOut([...args, '--file', join(other.folder, 'ecosystem.yaml')])
+  expect((await there('check')).code).toBe(0)
+  expect((await there('init')).code).toBe(0)
+  expect((await there('vault', 'list')).err).toContain('ecokit vault set <name>')
+  await other.remove()
+})
+
+// Windows has no SIGINT that one process could send to another.
+test.skipIf(process.platform === 'win32')(
+  'Ctrl-C ends a command that waits for a secret, and is no fault',
+  async () => {
+    const other = await openFolder()
+    expect((await start(other.folder, ['init']).ended).code).toBe(0)
+    const { child, so, ended } = waiting(other.folder, ['vault', 'set', 'waits', '--stdin'])
+    // The database is opened after the command has begun to listen to signals.
+    await until(() => (existsSync(join(other.folder, '.ecokit', 'state.db')) ? true : undefined))
+    child.kill('SIGINT')
+    const { code } = await ended
+    expect([code, so.err]).toEqual([1, 'error: stopped before it was done. Run it again when you like\n'])
+    await other.remove()
+  },
+)
 
 test('a key from the environment or a mounted file needs none of ours', async () => {
   const other = await openFolder()

@@ -40,11 +40,6 @@ export const verify = (invocation: Invocation, path: string | undefined): Promis
     if (json) await terminal.out(`${JSON.stringify(headAt === undefined ? verdict : { ...verdict, headAt })}\n`)
     else if (!verdict.ok) {
       await terminal.out(`${terminal.paint('red', verdict.kind)} at position ${verdict.position}: ${verdict.what}\n`)
-      terminal.note(
-        path === undefined
-          ? 'Copy the state folder before anything else is run, and compare with an export that was kept elsewhere.\n'
-          : 'Is it whole, and as `ecokit audit export` wrote it? Compare with the log itself: ecokit audit verify\n',
-      )
     } else {
       const signed =
         signer === undefined
@@ -56,6 +51,12 @@ export const verify = (invocation: Invocation, path: string | undefined): Promis
         `${terminal.paint('green', 'unbroken')}: ${count(verdict.entries)} entries${headAt === undefined ? '' : `, the newest of ${headAt}`}.${signed}\n`,
       )
     }
+    if (!verdict.ok)
+      terminal.note(
+        path === undefined
+          ? 'Copy the state folder before anything else is run, and compare with an export that was kept elsewhere.\n'
+          : 'Is it whole, and as `ecokit audit export` wrote it? Compare with the log itself: ecokit audit verify\n',
+      )
     return verdict.ok ? exits.done : exits.failed
   })
 

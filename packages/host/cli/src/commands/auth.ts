@@ -5,6 +5,7 @@ import { table } from '../output/table.ts'
 import type { Shade } from '../output/terminal.ts'
 import { duration, visible } from '../output/text.ts'
 import type { Invocation } from '../program.ts'
+import { exitOf } from '../explain.ts'
 import { UsageError, exits } from '../usage.ts'
 
 /** What is shown of a partner's login. It has no token and no place for one. */
@@ -55,6 +56,8 @@ export const status = (invocation: Invocation, partner: string | undefined): Pro
   withRuntime(invocation, async (runtime, signal) => {
     const { terminal, json } = invocation
     const wanted = partner === undefined ? await runtime.registry.list() : [await runtime.registry.get(partner)]
+    // A secret or the vault's key that is missing is ours to mend, and no login helps: as with `ecokit check`.
+    const faults = new Set<number>()
     const rows = await Promise.all(
       wanted.map(async ({ name, scheme }): Promise<StatusView> => {
         try {
@@ -67,6 +70,7 @@ export const status = (invocation: Invocation, partner: string | undefined): Pro
           }
         } catch (thrown) {
           signal.throwIfAborted()
+          faults.add(exitOf(thrown))
           return {
             ...statusView(name, scheme, undefined),
             state: 'failed',
@@ -95,6 +99,7 @@ export const status = (invocation: Invocation, partner: string | undefined): Pro
       })
       await terminal.out(listed + below.join(''))
     }
+    if (faults.has(exits.usage)) return exits.usage
     return rows.every(({ state, loginNeeded }) => state !== 'failed' && !loginNeeded) ? exits.done : exits.failed
   })
 

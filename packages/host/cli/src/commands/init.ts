@@ -1,5 +1,8 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
+import { isIntegrationError } from '@ecokit/contracts'
+import { withSafe } from '../open.ts'
 import type { Invocation } from '../program.ts'
 import { UsageError, exits } from '../usage.ts'
 
@@ -65,13 +68,30 @@ const ignoreState = async (folder: string): Promise<string> => {
   return gitignore
 }
 
+/** A vault that is there opens with the key it had and no other: a new one beside it would only hide that the old one is missing. */
+const refuseWrongKey = async (invocation: Invocation, where: string): Promise<void> => {
+  try {
+    await withSafe(invocation, (safe) => safe.vault())
+  } catch (error) {
+    if (!isIntegrationError(error, 'invalid_config')) throw error
+    await rm(where, { force: true })
+    const folder = dirname(where)
+    throw new UsageError(
+      `there is a vault already, whose key is missing, so no new key was made: put the old one back as ${where}. If it is lost for good, so are the secrets: move ${join(folder, 'state.db')} and ${join(folder, 'state.db.audit-heads')} away, and run this again`,
+    )
+  }
+}
+
 /** Writes the sample and the vault's key, whichever is not there yet, and tells git to leave the state folder alone. */
-export const init = async ({ terminal, json, file }: Invocation): Promise<number> => {
+export const init = async (invocation: Invocation): Promise<number> => {
+  const { terminal, json, file } = invocation
   const path = resolve(file)
   const written = await writeSample(path)
   const gitignore = await ignoreState(dirname(path))
-  const { makeVaultKey } = await import('@ecokit/server/ecosystem')
+  const { makeVaultKey, stateFolderOf } = await import('@ecokit/server/ecosystem')
+  const hadState = existsSync(join(stateFolderOf(path), 'state.db'))
   const key = await makeVaultKey(path)
+  if (key.made && hadState) await refuseWrongKey(invocation, key.where)
   if (!written && !key.made) throw new UsageError(`${file} is there already. Remove it, or write another with --file`)
   const name = basename(path) === 'ecosystem.yaml' ? '' : ` --file ${file}`
   if (json)

@@ -90,7 +90,7 @@ export const status = (invocation: Invocation): Promise<number> =>
     }
     const { provider, current } = seen.keyEncryptionKey
     await terminal.out(
-      `${paint('bold', 'Key-encryption key')}  ${current} (${provider})\n${count(seen.secrets)} secrets, ${count(seen.tokens)} tokens\n\n${table(
+      `${paint('bold', 'Key-encryption key')}  ${current} (${provider})\n${count(seen.secrets)} secrets, ${count(seen.tokens)} tokens and keys of ecokit's own\n\n${table(
         [
           { title: 'DATA KEY', cell: ({ id }) => id },
           { title: 'STATE', cell: ({ state }) => state, shade: ({ state }) => (state === 'active' ? 'green' : 'dim') },

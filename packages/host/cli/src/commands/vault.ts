@@ -1,3 +1,4 @@
+import { addAbortSignal } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import type { Safe } from '@ecokit/server/ecosystem'
 import { withSafe } from '../open.ts'
@@ -24,7 +25,7 @@ export const readSecret = async (
   { stdin, flag }: { readonly stdin: boolean; readonly flag: string },
   signal: AbortSignal,
 ): Promise<string> => {
-  if (stdin) return (await text(process.stdin)).replace(/\r?\n$/, '')
+  if (stdin) return (await text(addAbortSignal(signal, process.stdin))).replace(/\r?\n$/, '')
   if (terminal.askSecret !== undefined) return terminal.askSecret(question, signal)
   throw new UsageError(`there is no terminal to ask at. Add ${flag} and give it on standard input`)
 }
@@ -71,7 +72,8 @@ export const list = (invocation: Invocation): Promise<number> =>
         versions: versions.map((version) => ({ ...version, createdAt: time(version.createdAt) })),
       }))
       await terminal.out(`${JSON.stringify(shown, undefined, 2)}\n`)
-    } else
+    } else if (secrets.length === 0) terminal.note('No secret is kept yet. Keep one with: ecokit vault set <name>\n')
+    else
       await terminal.out(
         table(
           [
