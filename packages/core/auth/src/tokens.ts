@@ -110,6 +110,7 @@ export const openTokens = (context: AuthContext, source: TokenSource, timing: To
   let quietUntil = 0
   let refusal: { readonly error: IntegrationError; readonly at: number } | undefined
   let forcedAt = -Infinity
+  let logouts = 0
 
   /** Within that time before now; what a clock that was put back shows as yet to come is long over. */
   const lately = (at: number, ms: number): boolean => context.now() >= at && context.now() - at < ms
@@ -162,11 +163,15 @@ export const openTokens = (context: AuthContext, source: TokenSource, timing: To
   const exchangeHeld = async (holder: string, refused: string | undefined, until: number): Promise<TokenSet> => {
     let lost = 0
     for (let attempt = 1; ;) {
+      const before = logouts
       const entry = await store.read()
       const found = settled(entry, refused)
       if (found !== undefined) return found
+      // What is in memory alone counts anew after a logout: the version of a new login would be that of the old one.
+      const replace: typeof store.replace = async (version, record) =>
+        before === logouts && (await store.replace(version, record))
       try {
-        const renewed = await exchangeTokens(context, source, store, entry, `${holder}/${attempt}`)
+        const renewed = await exchangeTokens(context, source, { ...store, replace }, entry, `${holder}/${attempt}`)
         if (renewed !== undefined) return adopt(renewed)
         // Somebody else wrote meanwhile: look again, but not for ever.
         if (++lost > mostLost) throw busy()
@@ -256,6 +261,7 @@ export const openTokens = (context: AuthContext, source: TokenSource, timing: To
       }
     },
     forget: async () => {
+      logouts += 1
       cached = undefined
       await store.remove()
     },

@@ -541,3 +541,24 @@ test('a 401 of a call that is over already leaves no rejection without a listene
   process.off('unhandledRejection', hear)
   expect(unheard).toEqual([])
 })
+
+test('an exchange that outlives a logout and a new login does not put the old login back', async () => {
+  const { time, open, record, shared } = await set({ more: { rotating: false } })
+  let answer = (_: TokenSet): void => {}
+  const tokens = openTokens(contextOf(time, shared), {
+    scheme: 'test',
+    key: 'k',
+    needsLogin: true,
+    fetch: () => new Promise((resolve) => (answer = resolve)),
+  })
+  expect((await tokens.token()).accessToken).toBe('a0')
+  const renewing = tokens.refused('a0')
+  await time.settle()
+  await tokens.forget()
+  await tokens.keep({ ...first(time), accessToken: 'of another account' })
+  answer({ ...first(time), accessToken: 'of the old account' })
+  await time.run(renewing)
+  expect(await record()).toMatchObject({ tokens: { accessToken: 'of another account' } })
+  expect((await tokens.token()).accessToken).toBe('of another account')
+  expect((await open().token()).accessToken).toBe('of another account')
+})
