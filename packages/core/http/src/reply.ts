@@ -13,7 +13,11 @@ import type { Call, Hop, Wire } from './wire.ts'
 /** The reply with its body as a stream that frees the socket when it is cancelled, and fails with IntegrationErrors only. */
 export const streamed = async (wire: Wire, call: Call, answer: Answer, hop: Hop, stop: Stop): Promise<Reply> => {
   if (!('stream' in answer)) throw new Error('a body that was not streamed')
-  const bodiless = call.method === 'HEAD' || answer.status === 204 || answer.status === 304
+  const bodiless =
+    call.method === 'HEAD' ||
+    answer.status === 204 ||
+    answer.status === 304 ||
+    header(answer.headers, 'content-length') === '0'
   const source = bodiless ? answer.stream : await decoded(answer, call.limit)
   const chunks = source[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
   // The observer of a call finds itself in that call, wherever its body is read.
@@ -36,9 +40,17 @@ export const streamed = async (wire: Wire, call: Call, answer: Answer, hop: Hop,
     finish(failure)
     return failure
   }
-  // Also where nobody reads it any more: who aborts a signal may well leave the body as it is.
+  // Also where nobody reads it any more: who aborts a signal may well leave the body as it is, whether it is still coming or has all come.
   source.on('error', lost)
+  const end = (): void => void source.destroy(new Error('stopped'))
+  stop.onHalt(end)
+  if (stop.why() !== undefined) end()
   if (source.destroyed) lost(source.errored)
+  // Many look at no body where there is none to be expected.
+  else if (bodiless) {
+    finish()
+    source.resume()
+  }
   let headers: Headers | undefined
   return {
     status: answer.status,
@@ -47,6 +59,9 @@ export const streamed = async (wire: Wire, call: Call, answer: Answer, hop: Hop,
     },
     body: new ReadableStream<Uint8Array>(
       {
+        start: (controller) => {
+          if (bodiless && finished) controller.close()
+        },
         pull: async (controller) => {
           try {
             const chunk = await chunks.next()

@@ -104,7 +104,7 @@ export const openTimer = (stops: ReadonlySet<Stop>, clock: Clock): Timer => {
   const arm = (at: number, now: number): void => {
     disarm?.()
     armedFor = at
-    disarm = after(at - now, check)
+    disarm = after(Math.max(0, at - now), check)
   }
   return {
     ticks,
