@@ -180,7 +180,8 @@ const driverOf = (path: string): Driver => {
     acquireConnection: () => Promise.resolve(connection()),
     beginTransaction: () => run(begin),
     commitTransaction: () => run(commit),
-    rollbackTransaction: () => run(rollback),
+    // A full disk ends the transaction by itself; to end it again would be an error in the place of the one that says so.
+    rollbackTransaction: () => (opened?.database.isTransaction === true ? run(rollback) : Promise.resolve()),
     releaseConnection: () => Promise.resolve(),
     destroy: () => {
       opened?.database.close()

@@ -6,7 +6,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { sql } from 'kysely'
 import { expect, onTestFinished, test } from 'vitest'
-import { openStore, type NewRow, type Store } from '../src/index.ts'
+import { openShared, openStore, type NewRow, type Store } from '../src/index.ts'
 
 const temporaryFolder = async (): Promise<string> => {
   const folder = await mkdtemp(path.join(tmpdir(), 'ecokit-store-'))
@@ -269,4 +269,21 @@ test('a store that is closed says so', async () => {
   await store.close()
   await store.close()
   await expect(store.leaseHolder('a')).rejects.toThrow(/destroyed/)
+})
+
+test('a full disk is told as such, and takes nothing of what was written before', async () => {
+  const store = await opened(path.join(await temporaryFolder(), 'state.db'))
+  const shared = openShared(store)
+  await shared.put('before', 'stays')
+  const { rows } = await sql<{ page_count: number }>`PRAGMA page_count`.execute(store.db)
+  await sql`PRAGMA max_page_count = ${sql.lit((rows[0]?.page_count ?? 0) + 2)}`.execute(store.db)
+  await expect(shared.put('large', 'x'.repeat(100_000))).rejects.toMatchObject({
+    code: 'unavailable',
+    retryable: true,
+    details: { cause: 'SQLITE_FULL' },
+    message: expect.stringContaining('Free some space') as string,
+  })
+  expect(await shared.get('before')).toMatchObject({ value: 'stays' })
+  expect(await shared.get('large')).toBeUndefined()
+  expect(await shared.put('after', 'fits')).toBe(true)
 })
