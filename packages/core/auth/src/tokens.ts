@@ -40,7 +40,7 @@ export interface TokenSource {
 export interface TokenTiming {
   /** How long after the crash of its holder an exchange can be taken over. Default 5,000. */
   readonly leaseMs?: number
-  /** How long a caller without a valid token waits at most. Default 45,000. */
+  /** How long a caller without a valid token waits for another process that renews it, and until when a renewal that failed is tried again. Default 45,000. One that is under way ends by the limits of its requests. */
   readonly waitMs?: number
   /** How often an exchange that an issuer could not answer is tried while no token is valid. Default 4. */
   readonly attempts?: number
