@@ -297,6 +297,21 @@ test('up: prints the link once, leaves server.json and token, and ends at SIGTER
   expect((await again.ended).code).toBe(0)
 })
 
+test('up: says at once who was unhealthy before, which is no change that it would tell later', async () => {
+  const other = await openFolder()
+  await writeFile(
+    join(other.folder, 'ecosystem.yaml'),
+    "version: 1\npartners:\n  prod: { connector: mlflow, config: { trackingUri: 'http://127.0.0.1:9' } }\nserver: { port: 0 }\n",
+  )
+  expect((await ecokit(other.folder, 'check')).code).toBe(1)
+  const { child, so, ended } = start(other.folder, ['up'])
+  await until(() => (so.out.includes('Console: ') ? true : undefined))
+  expect(so.err).toContain('prod was unhealthy when it was last checked (prod: ')
+  child.kill('SIGTERM')
+  expect((await ended).code).toBe(0)
+  await other.remove()
+})
+
 test('up: a signal that comes twice, even while it closes, leaves nothing behind', async () => {
   const { child, so, ended } = start(folder, ['up'])
   await until(() => (so.out.includes('Console: ') ? true : undefined))

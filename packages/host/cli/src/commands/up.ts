@@ -36,6 +36,13 @@ export const up = async (invocation: Invocation, { host, port }: UpOptions): Pro
       const why = health.message === undefined ? '' : ` (${visible(health.message)})`
       terminal.note(`${partner} is ${paintNote(healthShade[to], to)}${why}\n`)
     })
+    // Changes are told as they come; what was wrong before and still is would never be one.
+    const known = new Set((await runtime.registry.list()).map(({ name }) => name))
+    for (const { partner, status, message } of await runtime.health.states())
+      if (status !== 'healthy' && known.has(partner))
+        terminal.note(
+          `${partner} was ${paintNote(healthShade[status], status)} when it was last checked${message === undefined ? '' : ` (${visible(message)})`}\n`,
+        )
     const server = await openServer({
       runtime,
       host,
