@@ -8,8 +8,8 @@ export interface Cache {
   /** Names the reply to a GET with these credentials: one never sees what another was given. Undefined where that cannot be said. */
   key(target: Target, sent: Target): Promise<Key>
   get(key: Key): Promise<Kept | undefined>
-  put(key: Key, kept: Kept): Promise<void>
-  delete(key: Key): Promise<void>
+  put(key: Key, kept: Kept): void
+  delete(key: Key): void
   /** Something was changed at this origin: what was asked for before is no longer used unasked. */
   wrote(origin: string): void
   /** When something was last changed there; 0: never. */
@@ -134,15 +134,16 @@ export const openCache = (partner: string, runtime: NetworkRuntime, clock: Clock
       if (read !== undefined) memory.put(key.own, read)
       return read
     },
-    put: async (key, kept) => {
+    put: (key, kept) => {
       memory.put(key.own, kept)
       if (store === undefined || key.shared === undefined || kept.bytes.length > sharedBytes) return
+      // Nobody waits for what others may have use for.
       const expiresAt = Math.max(clock.now(), freshUntil(kept)) + dayMs
-      await store.put(key.shared, toText(kept), { expiresAt }).catch(() => false)
+      void store.put(key.shared, toText(kept), { expiresAt }).catch(() => false)
     },
-    delete: async (key) => {
+    delete: (key) => {
       memory.remove(key.own)
-      if (store !== undefined && key.shared !== undefined) await store.delete(key.shared).catch(() => {})
+      if (store !== undefined && key.shared !== undefined) void store.delete(key.shared).catch(() => {})
     },
     wrote: (origin) => void writes.set(origin, clock.now()),
     wroteAt: (origin) => writes.get(origin) ?? 0,

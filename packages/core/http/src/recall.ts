@@ -28,37 +28,36 @@ interface Found {
   readonly key: Key
   readonly kept: Kept | undefined
 }
-/** The call with credentials; undefined where there are none to be had. */
-const signed = async (wire: Wire, call: Call, options: CallOptions | undefined): Promise<Target | undefined> => {
-  if (call.authorizer === undefined) return call
-  const { timer, stops, closed, guard } = wire
-  const deadlineMs = call.deadlineMs ?? guard.policy().deadlineMs
-  const stop = openStop(stops, options?.signal, closed)
+/** What is kept for this call with the credentials that it would be sent with now. */
+const look = async (cache: Cache, call: Call, options: CallOptions | undefined): Promise<Found | undefined> => {
+  let sent: Target
   try {
-    const signing = sign(call, call, options)
-    return signing instanceof Promise ? await bounded(timer, stop, deadlineMs, signing) : signing
-  } catch (error) {
-    if (stop.why() !== undefined)
-      throw failureOf(error, stop, beginHop(wire, call, call, 1).about, call, deadlineMs).error
+    sent = call.authorizer === undefined ? call : await sign(call, call, options)
+  } catch {
     // The call itself will meet it again and say so.
     return undefined
-  } finally {
-    stop.release()
   }
+  const key = await cache.key(call, sent)
+  const kept = await cache.get(key)
+  const usable = kept !== undefined && kept.bytes.length <= call.limit && fits(kept, sent.headers)
+  return { key, kept: usable ? kept : undefined }
 }
-/** What is kept for this call with the credentials that it would be sent with now. */
+/** The same, for no longer than the call may take. */
 const find = async (
   wire: Wire,
   cache: Cache,
   call: Call,
   options: CallOptions | undefined,
 ): Promise<Found | undefined> => {
-  const sent = await signed(wire, call, options)
-  if (sent === undefined) return undefined
-  const key = await cache.key(call, sent)
-  const kept = await cache.get(key)
-  const usable = kept !== undefined && kept.bytes.length <= call.limit && fits(kept, sent.headers)
-  return { key, kept: usable ? kept : undefined }
+  const deadlineMs = call.deadlineMs ?? wire.guard.policy().deadlineMs
+  const stop = openStop(wire.stops, options?.signal, wire.closed)
+  try {
+    return await bounded(wire.timer, stop, deadlineMs, look(cache, call, options))
+  } catch (error) {
+    throw failureOf(error, stop, beginHop(wire, call, call, 1).about, call, deadlineMs).error
+  } finally {
+    stop.release()
+  }
 }
 
 /** Sends a call unless the reply that is kept may be used (RFC 9111); asks whether that is still right where it is old. */
@@ -109,7 +108,8 @@ const recalled = async <T>(
     if (answer.status !== 200 || !('bytes' in answer) || !answer.whole) return
     const key = await cache.key(asking, sent)
     const keeping = toKeep(call.headers, sent.headers, answer, requestedAt, clock.now())
-    await (keeping === undefined ? cache.delete(key) : cache.put(key, keeping))
+    if (keeping === undefined) cache.delete(key)
+    else cache.put(key, keeping)
   }
   const readOrKept: Read<T | typeof notOurs> = async (answer, hop, stop) => {
     // A redirect that was followed is another resource's reply.
@@ -118,7 +118,7 @@ const recalled = async <T>(
       const mended = kept === undefined || !same ? undefined : renewed(kept, answer.headers, requestedAt, clock.now())
       const key = await cache.key(asking, hop.sent)
       if (mended === undefined || key.own !== found?.key.own) return notOurs
-      await cache.put(key, mended)
+      cache.put(key, mended)
       return read(answerOf(mended), hop, stop)
     }
     if (same) await keep(answer, hop.sent)

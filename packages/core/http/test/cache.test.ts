@@ -268,6 +268,15 @@ describe('whose reply it is', () => {
     expect(written.join()).toContain('"vary":{"x-kind":"b"}')
     expect(written.join()).not.toContain('canary')
   })
+  test('a store that takes a reply and says nothing holds up nobody, and one that gives none no longer than the deadline', async () => {
+    const { url } = await serve((_, response) => json(response, {}, 200, { 'cache-control': 'max-age=60' }))
+    const never = () => new Promise<never>(() => {})
+    const shared: Shared = { ...memoryShared(() => 0), put: never, delete: never }
+    const http = open(url, { runtime: { shared, cache: { shared: true } } }).http(url)
+    expect(await http.json(get, anything)).toEqual({})
+    const silent = open(url, { runtime: { shared: { ...shared, get: never }, cache: { shared: true } } })
+    await failure(silent.http(url, { deadlineMs: 100 }).json(get, anything), 'timeout')
+  }, 5000)
   test('a store that fails costs requests and nothing else', async () => {
     const { url, received } = await counting({ 'cache-control': 'max-age=60' })
     const broken = new Proxy(memoryShared(), { get: () => () => Promise.reject(new Error('down')) })
