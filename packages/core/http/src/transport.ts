@@ -104,7 +104,11 @@ export const openTransport = (
   if (refusal !== undefined) throw refusal
   const { tls = {}, http2 = false } = settings.runtime
   const connecting = new Set<Socket>()
-  const trusted = tls.ca === undefined ? {} : { ca: [...getCACertificates('default'), tls.ca] }
+  // Said outright, so that NODE_TLS_REJECT_UNAUTHORIZED in the environment cannot switch it off.
+  const trusted = {
+    rejectUnauthorized: true,
+    ...(tls.ca !== undefined && { ca: [...getCACertificates('default'), tls.ca] }),
+  }
   const secure = {
     ...trusted,
     minVersion: tls.minVersion ?? ('TLSv1.3' as const),

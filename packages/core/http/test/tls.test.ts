@@ -1,7 +1,7 @@
 import { createServer, type ServerOptions } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { z } from 'zod'
 import { authority, clientCertificate, clientKey, serverCertificate, serverKey } from './certificates.ts'
 import { failure, json, open, serve, text } from './support.ts'
@@ -36,6 +36,12 @@ test('a certificate that nobody vouches for is refused, once, and the message sa
   expect(error).toMatchObject({ retryable: false, details: { cause: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' } })
   expect(error.message).toContain('Check the certificate')
   expect(network.requests()).toBe(1)
+})
+test('no variable of the environment switches the check of certificates off', async () => {
+  vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
+  onTestFinished(() => void vi.unstubAllEnvs())
+  const url = await secure()
+  await failure(open(url).http(url).json(get, z.unknown()), 'unavailable')
 })
 test('TLS 1.2 is spoken only where a connection asks for it', async () => {
   const url = await secure({ maxVersion: 'TLSv1.2' })
