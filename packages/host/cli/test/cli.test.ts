@@ -201,6 +201,10 @@ test('init: a sample that its own check accepts; it overwrites nothing', async (
   await writeFile(join(other.folder, '.gitignore'), 'node_modules')
   expect((await ecokit(other.folder, 'init', '--file', 'second.yaml', '--json')).code).toBe(0)
   expect((await ecokit(other.folder, 'init', '--file', 'third.yaml')).out).toContain('ecokit up --file third.yaml')
+  // The same name in another folder still has to be named.
+  await mkdir(join(other.folder, 'deeper'))
+  const deeper = join(other.folder, 'deeper', 'ecosystem.yaml')
+  expect((await ecokit(other.folder, 'init', '--file', deeper)).out).toContain(`ecokit up --file ${deeper}`)
   expect(await readFile(join(other.folder, '.gitignore'), 'utf8')).toBe('node_modules\n.ecokit/\n')
   expect((await ecokit(other.folder, 'init', '--file', 'no/such/folder.yaml')).code).toBe(2)
   await other.remove()

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { readFile, rm, writeFile } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { isIntegrationError } from '@ecokit/contracts'
 import { withSafe } from '../open.ts'
 import type { Invocation } from '../program.ts'
@@ -93,7 +93,7 @@ export const init = async (invocation: Invocation): Promise<number> => {
   const key = await makeVaultKey(path)
   if (key.made && hadState) await refuseWrongKey(invocation, key.where)
   if (!written && !key.made) throw new UsageError(`${file} is there already. Remove it, or write another with --file`)
-  const name = basename(path) === 'ecosystem.yaml' ? '' : ` --file ${file}`
+  const name = path === resolve('ecosystem.yaml') ? '' : ` --file ${file}`
   if (json)
     await terminal.out(
       `${JSON.stringify({ file: path, written, gitignore, key: { kind: key.kind, where: key.where, made: key.made } })}\n`,
