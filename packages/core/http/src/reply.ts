@@ -23,6 +23,7 @@ export const streamed = async (wire: Wire, call: Call, answer: Answer, hop: Hop,
   // The observer of a call finds itself in that call, wherever its body is read.
   const tell = AsyncResource.bind(report)
   let finished = false
+  let cancelled = false
   const finish = (error?: IntegrationError): void => {
     if (finished) return
     finished = true
@@ -41,7 +42,7 @@ export const streamed = async (wire: Wire, call: Call, answer: Answer, hop: Hop,
     return failure
   }
   // Also where nobody reads it any more: who aborts a signal may well leave the body as it is, whether it is still coming or has all come.
-  source.on('error', lost)
+  source.on('error', lost).on('close', () => finish())
   const end = (): void => void source.destroy(new Error('stopped'))
   stop.onHalt(end)
   if (stop.why() !== undefined) end()
@@ -65,7 +66,7 @@ export const streamed = async (wire: Wire, call: Call, answer: Answer, hop: Hop,
         pull: async (controller) => {
           try {
             const chunk = await chunks.next()
-            if (finished) return
+            if (cancelled) return
             if (chunk.done === true) {
               finish()
               controller.close()
@@ -78,6 +79,7 @@ export const streamed = async (wire: Wire, call: Call, answer: Answer, hop: Hop,
           }
         },
         cancel: () => {
+          cancelled = true
           finish()
           source.destroy()
         },

@@ -159,8 +159,9 @@ test('a storm of failures: each call ends with its own answer or a typed error, 
           const call = Number(request.url.slice(1))
           const count = seen.get(request.url) ?? 0
           seen.set(request.url, count + 1)
-          json(response, { call }, plans[call]?.[count] ?? 500, count % 2 === 0 ? {} : { 'retry-after': '30' })
+          json(response, { call }, plans[call]?.[count] ?? 500, count % 2 === 0 ? {} : { 'retry-after': '0.03' })
         })
+        // All within the minute of the budget.
         const network = open(url, { runtime: { policy: { retryBudget: 9, breakAt: 2, deadlineMs: 1e9 } } })
         const http = network.http(url)
         const outcomes = await Promise.all(

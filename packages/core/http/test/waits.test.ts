@@ -99,6 +99,16 @@ describe('a body that nobody reads any more keeps no slot', () => {
     await network.close()
     await until(() => guard.state().underWay === 0)
   })
+  test('when all of it was read, but not its end', async () => {
+    const { url } = await serve((_, response) => response.end('all of it'))
+    const network = open(url)
+    const reply = await network.http(url).request(get)
+    const reader = reply.body.getReader()
+    await reader.read()
+    await until(() => network.guard.state().underWay === 0)
+    expect((await reader.read()).done).toBe(true)
+    expect(network.exchanges).toMatchObject([{ status: 200, replyBytes: 9 }])
+  })
   test('when it is empty, so that there is nothing to read', async () => {
     const { url } = await serve((request, response) => {
       if (request.url === '/204') response.writeHead(204).end()
