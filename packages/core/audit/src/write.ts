@@ -71,7 +71,12 @@ export const openWriter = ({
     const { position, hash, since, signed, kept, key } = read.facts
     if (own !== undefined && position < own.position)
       refuse(`it ends with entry ${position}, and entry ${own.position} was written already`)
-    if (key !== '' && sign === undefined) refuse('it is signed, and the key is not here')
+    if (key !== '' && sign === undefined)
+      throw integrationError('invalid_config', {
+        what: 'the audit log is signed, and the key that signs it is not here, so nothing was done that would have to be written down',
+        next: 'Give this process the key that the others have (ECOKIT_KEY, ECOKIT_KEY_FILE, or the key file where it was), and do it again',
+        details: { field: 'key' },
+      })
     if (key === '' && sign !== undefined && own !== undefined)
       refuse('its newest head is not signed, and earlier ones are')
     if (key === '' && sign !== undefined) {

@@ -9,11 +9,15 @@ export interface Limiter {
   readonly heldUntil: () => number
 }
 
+const sameRate = (one: Rate | undefined, other: Rate | undefined): boolean =>
+  one?.perSecond === other?.perSecond && one?.burst === other?.burst
+
 /** A bucket in this process alone. */
 export const openBucket = (rate: () => Rate | undefined): Limiter => {
   let fullAt = 0
   let heldUntil = 0
   let seenAt = 0
+  let filledFor: Rate | undefined
   return {
     take: (now) => {
       if (now < seenAt) {
@@ -24,6 +28,11 @@ export const openBucket = (rate: () => Rate | undefined): Limiter => {
       seenAt = now
       if (now < heldUntil) return heldUntil - now
       const pace = rate()
+      if (!sameRate(filledFor, pace)) {
+        // What was booked at another rate says nothing about this one.
+        fullAt = 0
+        filledFor = pace
+      }
       if (pace === undefined) return 0
       const booked = reserveTurns(fullAt, now, pace, 1, 0)
       if (booked !== undefined) {
@@ -66,6 +75,8 @@ export const openSharedBucket = (
   rate: () => Rate | undefined,
   now: () => number,
 ): Limiter => {
+  // A bucket for each rate: what was booked at another one says nothing about this one.
+  const bucketOf = (pace: Rate | undefined) => (pace === undefined ? key : `${key}/${pace.perSecond}/${pace.burst}`)
   // Where the shared one does not answer, calls go on at this process's own pace.
   const own = openBucket(rate)
   let left = 0
@@ -86,7 +97,7 @@ export const openSharedBucket = (
     const count = wanted
     const asked = now()
     try {
-      const waitMs = (await shared.reserve(key, chunk.rate, count, dayMs)) ?? dayMs
+      const waitMs = (await shared.reserve(bucketOf(pace), chunk.rate, count, dayMs)) ?? dayMs
       // Counted from the answer: a turn of a bucket that is slow to answer would else be too old each time.
       const last = now() + waitMs
       lagMs = Math.max(0, now() - asked)
@@ -127,7 +138,8 @@ export const openSharedBucket = (
     hold: (until) => {
       heldUntil = Math.max(heldUntil, until)
       own.hold(until)
-      void shared.hold(key, until).catch(() => undefined)
+      // Those without a rate look at the first, those of our rate at the second.
+      for (const bucket of new Set([key, bucketOf(rate())])) void shared.hold(bucket, until).catch(() => undefined)
     },
     heldUntil: () => heldUntil,
   }

@@ -352,6 +352,26 @@ test('repeats of any minute stay within the budget', async () => {
   )
 })
 
+test('what was booked at a slow rate is forgotten with that rate, in this process and in what processes share', () => {
+  const { clock } = simulation()
+  const slow: Policy = { rate: { perSecond: 0.001, burst: 1 } }
+  const guard = open(slow, clock)
+  expect(typeof guard.enter(stop(), far)).toBe('number')
+  const waiting = Promise.resolve(guard.enter(stop(), far))
+  guard.setPolicy({ rate: { perSecond: 100, burst: 10 } })
+  return expect(waiting).resolves.toBeTypeOf('number')
+})
+test('a process without a rate does not wait for what others have booked', async () => {
+  const { clock } = simulation()
+  const shared = memoryShared(clock.now)
+  const one = openGuard({ partner: 'acme', policy: { rate: { perSecond: 0.001, burst: 1 } }, shared, clock })
+  await one.enter(stop(), far)
+  void Promise.resolve(one.enter(stop(), far)).catch(() => undefined)
+  const other = openGuard({ partner: 'acme', shared, clock })
+  const began = clock.now()
+  await other.enter(stop(), far)
+  expect(clock.now() - began).toBeLessThan(1000)
+})
 test('a clock that is put back by an hour makes nobody wait for an hour', async () => {
   for (const sharing of [false, true]) {
     const { clock, run } = simulation()

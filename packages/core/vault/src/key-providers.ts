@@ -135,13 +135,18 @@ const destroyLine = async (path: string, keyId: string): Promise<boolean> => {
 
 /** Keys in a file of ours: refused where its group or others may read or write it. The last line is the current key; rotation adds a line. */
 export const fileKeys = (path: string, now: () => number = Date.now): KeyProvider => {
-  const source = fileSource(path, 'file', `Make one with: ecokit init, or makeKeyFile('${path}')`, ({ mode }) => {
-    if (hasModes && (mode & 0o077) !== 0)
-      throw badKey(
-        `the key file ${path} is open to others on this machine (mode ${(mode & 0o777).toString(8)})`,
-        `Close it with: chmod 600 ${path}; and rotate the key if somebody may have read it: ecokit vault rotate`,
-      )
-  })
+  const source = fileSource(
+    path,
+    'file',
+    `Put the key back there if this vault has one already; the first key is made by: ecokit init (in code: makeKeyFile)`,
+    ({ mode }) => {
+      if (hasModes && (mode & 0o077) !== 0)
+        throw badKey(
+          `the key file ${path} is open to others on this machine (mode ${(mode & 0o777).toString(8)})`,
+          `Close it with: chmod 600 ${path}; and rotate the key if somebody may have read it: ecokit vault rotate`,
+        )
+    },
+  )
   return textKeys({
     ...source,
     add: () => addKey(path, now),
