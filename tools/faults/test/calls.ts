@@ -1,5 +1,10 @@
 import { createHash } from 'node:crypto'
-import { toJson, type AnyConnection, type AnyRecord } from '../../../packages/core/contracts/src/index.ts'
+import {
+  isIntegrationError,
+  toJson,
+  type AnyConnection,
+  type AnyRecord,
+} from '../../../packages/core/contracts/src/index.ts'
 import { mlflow } from '../../../packages/connectors/mlflow/src/index.ts'
 import type { Direct } from './world.ts'
 
@@ -319,8 +324,13 @@ const writes: Readonly<Record<string, Write>> = {
       body: probe,
     }),
     done: async (direct, { runId, path }) => {
-      const { body } = await direct.artifacts.download({ runId: runId, path: path })
-      return (await drain(body as ReadableStream<Uint8Array>)) === probeHash
+      try {
+        const { body } = await direct.artifacts.download({ runId: runId, path: path })
+        return (await drain(body as ReadableStream<Uint8Array>)) === probeHash
+      } catch (error) {
+        if (isIntegrationError(error, 'not_found')) return false
+        throw error
+      }
     },
   },
 }

@@ -60,7 +60,15 @@ export const openArtifacts = (base: ArtifactsWire) => {
         { method: 'PUT', path: base.artifactsPath + encoded(`${place}/${path}`), body },
         options,
       )
-      await reply.body.cancel()
+      const answer = await new Response(reply.body).text()
+      // A login page or a proxy may say 200 in the server's place, and then nothing is stored. MLflow answers `{}` (_upload_artifact in mlflow/server/handlers.py) or nothing (3.17).
+      if (answer.trim() !== '' && !/^\s*\{/.test(answer))
+        throw integrationError('invalid_reply', {
+          partner: base.partner,
+          what: `the upload of ${path} was answered with ${reply.status} and something that MLflow does not say (${reply.headers.get('content-type') ?? 'no content type'})`,
+          next: 'Look whether the file is there, and whether a proxy or a login page stands before the server',
+          details: { status: reply.status },
+        })
     },
   }
 }
