@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { recordExchanges } from '../../../packages/authoring/testkit/src/index.ts'
 import { connectUnknown } from '../../../packages/core/connect/src/index.ts'
 import {
@@ -31,7 +31,7 @@ import {
   type Incoming,
   type Outgoing,
 } from '../index.ts'
-import { canaryWord, formsOf, openSearch, type Search } from './canary.ts'
+import { canaryWord, formsOf, listening, openSearch, type Search } from './canary.ts'
 import { plantIn, schemeNames, type Planted } from './canary-schemes.ts'
 import { laneClock } from './world.ts'
 
@@ -220,28 +220,6 @@ const drive = async (about: {
   for (const { path: sent } of faults.seen) search.saw('paths', sent)
   if (planted.scheme.kind !== 'api_key') for (const { query } of faults.seen) search.saw('queries', query)
   return { calls, failed }
-}
-
-/** What is written to standard output and error while the work goes on. */
-const listening = async <T>(search: Search, work: () => Promise<T>): Promise<T> => {
-  const spies = [
-    ...(['stdout', 'stderr'] as const).map((name) =>
-      vi.spyOn(process[name], 'write').mockImplementation((chunk) => {
-        search.saw(name, String(chunk))
-        return true
-      }),
-    ),
-    ...(['log', 'info', 'warn', 'error', 'debug', 'trace'] as const).map((name) =>
-      vi.spyOn(console, name).mockImplementation((...said: unknown[]) => {
-        for (const one of said) search.saw('console', one)
-      }),
-    ),
-  ]
-  try {
-    return await work()
-  } finally {
-    for (const spy of spies) spy.mockRestore()
-  }
 }
 
 test(

@@ -1,6 +1,7 @@
 import { randomOf } from '../index.ts'
 import { gunzipSync } from 'node:zlib'
 import { inspect } from 'node:util'
+import { vi } from 'vitest'
 
 /** A secret that can be searched for, with characters that each encoding writes in its own way. */
 export const canaryWord = (seed: number): string => {
@@ -119,3 +120,25 @@ export const openSearch = () => {
   }
 }
 export type Search = ReturnType<typeof openSearch>
+
+/** What is written to standard output and error while the work goes on. */
+export const listening = async <T>(search: Search, work: () => Promise<T>): Promise<T> => {
+  const spies = [
+    ...(['stdout', 'stderr'] as const).map((name) =>
+      vi.spyOn(process[name], 'write').mockImplementation((chunk) => {
+        search.saw(name, String(chunk))
+        return true
+      }),
+    ),
+    ...(['log', 'info', 'warn', 'error', 'debug', 'trace'] as const).map((name) =>
+      vi.spyOn(console, name).mockImplementation((...said: unknown[]) => {
+        for (const one of said) search.saw('console', one)
+      }),
+    ),
+  ]
+  try {
+    return await work()
+  } finally {
+    for (const spy of spies) spy.mockRestore()
+  }
+}

@@ -3,6 +3,7 @@ import { requirePeer } from '../../peers/vitest.ts'
 import { handOverCounts } from '../../proofs/counts.ts'
 import { httpKinds, randomOf, type HttpKind } from '../index.ts'
 import { allCalls, readCalls, writeCalls, type Answer, type Call } from './calls.ts'
+import { listening, openSearch } from './canary.ts'
 import { runCell, tcpKinds, type Cell, type Kind } from './cells.ts'
 import { openDirect, openWorld } from './world.ts'
 
@@ -47,6 +48,7 @@ peer.describe('the fault matrix', () => {
       const outcomes: Record<string, number> = {}
       const byKind: Record<string, Record<string, number>> = {}
       const wrong: string[] = []
+      const search = openSearch()
       let requests = 0
       let waits = 0
       const runAll = async (cells: readonly Cell[], clean: ReadonlyMap<string, Answer>) => {
@@ -54,7 +56,7 @@ peer.describe('the fault matrix', () => {
         await Promise.all(
           world.lanes.map(async (lane) => {
             for (let cell = queue.shift(); cell !== undefined; cell = queue.shift()) {
-              const result = await runCell(cell, lane, direct, clean.get(cell.call.name))
+              const result = await runCell(cell, lane, direct, clean.get(cell.call.name), undefined, search)
               outcomes[result.outcome] = (outcomes[result.outcome] ?? 0) + 1
               const kind = (byKind[cell.kind] ??= {})
               kind[result.outcome] = (kind[result.outcome] ?? 0) + 1
@@ -81,8 +83,10 @@ peer.describe('the fault matrix', () => {
         const readCells = cellsOf(reads, 1)
         const writeCells = cellsOf(writeCalls, 2)
         // Reads first: what the writes leave behind would change their answers.
-        await runAll(readCells, clean)
-        await runAll(writeCells, new Map())
+        await listening(search, async () => {
+          await runAll(readCells, clean)
+          await runAll(writeCells, new Map())
+        })
         const counts = {
           cells: readCells.length + writeCells.length,
           calls: reads.length + writeCalls.length,
@@ -91,12 +95,16 @@ peer.describe('the fault matrix', () => {
           waits,
           outcomes,
           byKind,
+          secretsPlanted: readCells.length + writeCells.length,
+          secretsSearchedIn: search.sizes,
+          secretsFound: search.found().length,
           wrong: wrong.length,
           unhandledRejections: unhandled.length,
         }
         console.log(JSON.stringify(counts))
         handOverCounts(counts)
         expect(wrong).toEqual([])
+        expect(search.found()).toEqual([])
         expect(unhandled).toEqual([])
         expect(counts.cells).toBeGreaterThan(0)
       } finally {

@@ -27,6 +27,13 @@ export const openArtifacts = (base: ArtifactsWire) => {
     http.json(get('artifacts/list', { run_id: runId, path, page_token: pageToken }), wire.filesPage, options)
   const rootOf = async (runId: string, options?: CallOptions): Promise<string> =>
     (await http.json(get('runs/get', { run_id: runId }), wire.runReply, options)).run.artifactUri ?? ''
+  const stranger = (what: 'download' | 'upload', path: string, { status, headers }: Reply) =>
+    integrationError('invalid_reply', {
+      partner: base.partner,
+      what: `the ${what} of ${path} was answered with ${status} and something that MLflow does not say (${headers.get('content-type') ?? 'no content type'})`,
+      next: 'Look whether the file is there, and whether a proxy or a login page stands before the server',
+      details: { status },
+    })
   return {
     /** One folder of a run's artifacts, its root without a path; a file or nothing gives an empty page. */
     page: (
@@ -37,12 +44,16 @@ export const openArtifacts = (base: ArtifactsWire) => {
     /** The bytes of one file; `not_found` when it is not there. Through the artifact proxy where the run uses it, else through the server's own access to the store. */
     download: async (runId: string, path: string, options?: CallOptions): Promise<Reply> => {
       const place = proxied(await rootOf(runId, options))
-      return base.transfer.request(
+      const reply = await base.transfer.request(
         place === undefined
           ? { method: 'GET', path: 'get-artifact', query: { run_id: runId, path } }
           : { method: 'GET', path: base.artifactsPath + encoded(`${place}/${path}`) },
         options,
       )
+      // MLflow gives every artifact as an attachment (mlflow/server/handlers.py); a login page that says 200 in its place is none.
+      if (/^attachment/i.test(reply.headers.get('content-disposition') ?? '')) return reply
+      await reply.body.cancel()
+      throw stranger('download', path, reply)
     },
 
     /** Stores bytes as a file, over what stood there; `unsupported` where the run's artifacts do not go through the server. */
@@ -62,13 +73,7 @@ export const openArtifacts = (base: ArtifactsWire) => {
       )
       const answer = await new Response(reply.body).text()
       // A login page or a proxy may say 200 in the server's place, and then nothing is stored. MLflow answers `{}` (_upload_artifact in mlflow/server/handlers.py) or nothing (3.17).
-      if (answer.trim() !== '' && !/^\s*\{/.test(answer))
-        throw integrationError('invalid_reply', {
-          partner: base.partner,
-          what: `the upload of ${path} was answered with ${reply.status} and something that MLflow does not say (${reply.headers.get('content-type') ?? 'no content type'})`,
-          next: 'Look whether the file is there, and whether a proxy or a login page stands before the server',
-          details: { status: reply.status },
-        })
+      if (answer.trim() !== '' && !/^\s*\{/.test(answer)) throw stranger('upload', path, reply)
     },
   }
 }
