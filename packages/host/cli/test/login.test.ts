@@ -72,7 +72,7 @@ const statusOf = async (name: string): Promise<Status> =>
 test('without a key nobody is sent through a login: the refusal says how to make one', async () => {
   const { code, out, err } = await run('login', 'people', '--no-browser')
   expect([code, out]).toEqual([2, ''])
-  expect(err).toMatch(/^error: the vault has no key: .*Make one with: ecokit init/)
+  expect(err).toMatch(/^error: the vault has no key: .*made by: ecokit init/)
   expect(await readdir(join(folder, '.ecokit'))).not.toContain('vault.key')
   expect((await run('init')).code).toBe(0)
 })
