@@ -1,27 +1,16 @@
-import { afterAll, expect, test } from 'vitest'
-import { requirePeer } from '../../peers/vitest.ts'
+import { expect, test } from 'vitest'
 import { handOverCounts } from '../../proofs/counts.ts'
-import { httpKinds, randomOf, type HttpKind } from '../index.ts'
+import { randomOf } from '../index.ts'
 import { allCalls, readCalls, writeCalls, type Answer, type Call } from './calls.ts'
 import { listening, openSearch } from './canary.ts'
-import { runCell, tcpKinds, type Cell, type Kind } from './cells.ts'
+import { runCell, type Cell } from './cells.ts'
+import { only, openSetting, seeds } from './setting.ts'
 import { openDirect, openWorld } from './world.ts'
 
-/** So many seeds for every cell; a seeded fortieth of the cells where it is not set. */
-const seeds = Number(process.env['ECOKIT_FAULT_SEEDS'] ?? 0)
 // The same cells each time in the test command: 7 of the 6,720 of the full proof are still to be judged, and must not fall on whoever changes something else.
 const seed = Number(process.env['ECOKIT_SEED'] ?? 586_527_961)
-const only = process.env['ECOKIT_FAULT_ONLY']
 
-const [peer, toxiproxy] = await Promise.all([requirePeer('mlflow'), requirePeer('toxiproxy')])
-const kinds: readonly Kind[] = [
-  ...(Object.keys(httpKinds) as HttpKind[]),
-  ...(toxiproxy.missing === undefined ? tcpKinds.map((kind): Kind => `tcp ${kind}`) : []),
-]
-const unhandled: unknown[] = []
-const listen = (reason: unknown) => void unhandled.push(reason)
-process.on('unhandledRejection', listen)
-afterAll(() => void process.off('unhandledRejection', listen))
+const { peer, toxiproxy, kinds, unhandled } = await openSetting()
 
 const cellsOf = (calls: readonly Call[], salt: number): readonly Cell[] => {
   const random = randomOf(seed + salt)
@@ -35,8 +24,7 @@ const cellsOf = (calls: readonly Call[], salt: number): readonly Cell[] => {
       })),
     ),
   )
-  const wanted =
-    only === undefined ? all : all.filter(({ call, kind }) => new RegExp(only).test(`${kind} on ${call.name}`))
+  const wanted = all.filter(({ call, kind }) => only?.test(`${kind} on ${call.name}`) ?? true)
   return seeds > 0 || only !== undefined ? wanted : wanted.filter(() => random() < 1 / 40)
 }
 

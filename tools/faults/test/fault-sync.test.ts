@@ -1,31 +1,21 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { afterAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { connect } from '../../../packages/core/connect/src/index.ts'
 import { toJson, type AnyConnection } from '../../../packages/core/contracts/src/index.ts'
 import { sync } from '../../../packages/core/flow/src/index.ts'
 import { openStore } from '../../../packages/core/store/src/index.ts'
 import { local } from '../../../packages/connectors/local/src/index.ts'
 import { mlflow } from '../../../packages/connectors/mlflow/src/index.ts'
-import { requirePeer } from '../../peers/vitest.ts'
 import { handOverCounts } from '../../proofs/counts.ts'
-import { httpKinds, randomOf, schedules, type HttpKind } from '../index.ts'
-import { errorFaults, openTo, poison, tcpKinds, type Kind, type TcpKind } from './cells.ts'
+import { randomOf, schedules, type HttpKind } from '../index.ts'
+import { errorFaults, openTo, poison, type TcpKind } from './cells.ts'
+import { only, openSetting, seeds } from './setting.ts'
 import { openWorld, type Lane } from './world.ts'
 
-const seeds = Number(process.env['ECOKIT_FAULT_SEEDS'] ?? 0)
 const seed = Number(process.env['ECOKIT_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
-const only = process.env['ECOKIT_FAULT_ONLY']
-const [peer, toxiproxy] = await Promise.all([requirePeer('mlflow'), requirePeer('toxiproxy')])
-const kinds: readonly Kind[] = [
-  ...(Object.keys(httpKinds) as HttpKind[]),
-  ...(toxiproxy.missing === undefined ? tcpKinds.map((kind): Kind => `tcp ${kind}`) : []),
-]
-const unhandled: unknown[] = []
-const listen = (reason: unknown) => void unhandled.push(reason)
-process.on('unhandledRejection', listen)
-afterAll(() => void process.off('unhandledRejection', listen))
+const { peer, toxiproxy, kinds, unhandled } = await openSetting()
 
 const tables = Object.keys(mlflow.manifest.streams)
 type Lake = Readonly<Record<string, readonly string[]>>
@@ -67,7 +57,7 @@ peer.describe('a sync under every fault', () => {
       const all = kinds.flatMap((kind) =>
         Array.from({ length: seeds || 5 }, (_, index) => ({ kind, index, seed: Math.floor(random() * 2 ** 31) })),
       )
-      const wanted = only === undefined ? all : all.filter(({ kind }) => new RegExp(only).test(kind))
+      const wanted = all.filter(({ kind }) => only?.test(kind) ?? true)
       const cells = seeds > 0 || only !== undefined ? wanted : wanted.filter(() => random() < 1 / 40)
       const folder = await mkdtemp(path.join(tmpdir(), 'ecokit-fault-sync-'))
       const world = await openWorld(2, seed, toxiproxy.missing === undefined)

@@ -21,14 +21,19 @@ export interface LoginOptions extends RefreshOptions {
 }
 const loginTimeoutMs = 300_000
 
-/** A scheme whose tokens begin with a login; what the flows share. */
+type Flow = (
+  issuer: Issuer,
+  interaction: Interaction & { readonly signal: AbortSignal },
+  context: AuthContext,
+) => Promise<TokenSet>
+
 const openLogin = (
   kind: string,
   method: ClientMethod,
   options: OAuthOptions & LoginOptions,
   credentials: ClientCredentials,
   context: AuthContext,
-  run: (issuer: Issuer, interaction: Interaction & { readonly signal: AbortSignal }) => Promise<TokenSet>,
+  flow: Flow,
 ): Authorizer => {
   const { partner } = context
   const now = () => context.now()
@@ -65,7 +70,7 @@ const openLogin = (
       const given = interaction.signal
       const signal = given === undefined ? limit.signal : AbortSignal.any([limit.signal, given])
       try {
-        await tokens.keep(await run(issuer, { ...interaction, signal }))
+        await tokens.keep(await flow(issuer, { ...interaction, signal }, context))
         return await tokens.status()
       } catch (error) {
         if (limit.signal.aborted) throw limit.signal.reason
@@ -79,6 +84,19 @@ const openLogin = (
   }
 }
 
+/** A scheme whose tokens begin with a login, by whatever flow. */
+const interactive = <M extends ClientMethod>(kind: string, options: OAuthOptions<M> & LoginOptions, flow: Flow) => {
+  const method: ClientMethod = options.client ?? 'none'
+  const credentials = z.strictObject(clientFields(method as M))
+  return {
+    kind,
+    credentials,
+    hosts: hostsOf(options),
+    interactive: true,
+    open: (given, context) => openLogin(kind, method, options, given as ClientCredentials, context, flow),
+  } satisfies AuthScheme<typeof credentials>
+}
+
 /** A person logs in with a browser, and we get refresh tokens for it: authorization code with PKCE (RFC 7636) and a redirect to this machine (RFC 8252). Default client: `none`. */
 export const authorizationCode = <M extends ClientMethod = 'none'>(
   options: OAuthOptions<M> &
@@ -89,81 +107,72 @@ export const authorizationCode = <M extends ClientMethod = 'none'>(
     },
 ) => {
   const kind = 'oauth_authorization_code'
-  const method: ClientMethod = options.client ?? 'none'
-  const credentials = z.strictObject(clientFields(method as M))
-  return {
-    kind,
-    credentials,
-    hosts: hostsOf(options),
-    interactive: true,
-    open: (given, context) =>
-      openLogin(kind, method, options, given as ClientCredentials, context, async (issuer, { signal, ...person }) => {
-        const { partner } = context
-        const now = () => context.now()
-        const asked = await issuer.asking(signal)
-        const { oauth, as, client, auth } = asked
-        if (as.authorization_endpoint === undefined) throw missing(partner, kind, 'authorization')
-        const verifier = oauth.generateRandomCodeVerifier()
-        const [state, nonce] = [oauth.generateRandomState(), oauth.generateRandomNonce()]
-        const identity = options.scopes?.includes('openid') === true
-        const loopback = await openLoopback(partner, options.redirect)
-        try {
-          const { redirectUri } = loopback
-          const url = issuer.shown(as.authorization_endpoint)
-          const challenge = await oauth.calculatePKCECodeChallenge(verifier)
-          for (const name of issuer.parameters().keys()) url.searchParams.delete(name)
-          for (const [name, value] of issuer.parameters()) url.searchParams.append(name, value)
-          const parameters: Record<string, string> = {
-            ...options.authorizeParameters,
-            response_type: 'code',
-            client_id: client.client_id,
-            redirect_uri: redirectUri,
-            state,
-            code_challenge: challenge,
-            code_challenge_method: 'S256',
-            ...(identity ? { nonce } : {}),
+  return interactive(kind, options, async (issuer, { signal, ...person }, context) => {
+    const { partner } = context
+    const now = () => context.now()
+    const asked = await issuer.asking(signal)
+    const { oauth, as, client, auth } = asked
+    if (as.authorization_endpoint === undefined) throw missing(partner, kind, 'authorization')
+    const verifier = oauth.generateRandomCodeVerifier()
+    const [state, nonce] = [oauth.generateRandomState(), oauth.generateRandomNonce()]
+    const identity = options.scopes?.includes('openid') === true
+    const loopback = await openLoopback(partner, options.redirect)
+    try {
+      const { redirectUri } = loopback
+      const url = issuer.shown(as.authorization_endpoint)
+      const challenge = await oauth.calculatePKCECodeChallenge(verifier)
+      for (const name of issuer.parameters().keys()) url.searchParams.delete(name)
+      for (const [name, value] of issuer.parameters()) url.searchParams.append(name, value)
+      const parameters: Record<string, string> = {
+        ...options.authorizeParameters,
+        response_type: 'code',
+        client_id: client.client_id,
+        redirect_uri: redirectUri,
+        state,
+        code_challenge: challenge,
+        code_challenge_method: 'S256',
+        ...(identity ? { nonce } : {}),
+      }
+      for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
+      const back = loopback.receive(
+        state,
+        async (answer) => {
+          let callback: URLSearchParams
+          try {
+            callback = oauth.validateAuthResponse(as, client, answer, state)
+          } catch (error) {
+            throw refusedLogin(partner, kind, error, answer)
           }
-          for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
-          const back = loopback.receive(
-            state,
-            async (answer) => {
-              let callback: URLSearchParams
-              try {
-                callback = oauth.validateAuthResponse(as, client, answer, state)
-              } catch (error) {
-                throw refusedLogin(partner, kind, error, answer)
-              }
-              const at = now()
-              const response = await oauth.authorizationCodeGrantRequest(
-                as,
-                client,
-                auth,
-                callback,
-                redirectUri,
-                verifier,
-                {
-                  ...asked.options({ signal }),
-                  additionalParameters: resources(issuer),
-                },
-              )
-              return issuer.tokens(at, response, (reply) =>
-                oauth.processAuthorizationCodeResponse(as, client, reply, {
-                  expectedNonce: identity ? nonce : oauth.expectNoNonce,
-                  requireIdToken: identity,
-                }),
-              )
+          const at = now()
+          const response = await oauth.authorizationCodeGrantRequest(
+            as,
+            client,
+            auth,
+            callback,
+            redirectUri,
+            verifier,
+            {
+              ...asked.options({ signal }),
+              additionalParameters: resources(issuer),
             },
-            signal,
           )
-          // Whatever ends the showing ends the login; the listener must not be left with a rejection of its own.
-          back.catch(() => {})
-          await person.show({ url: url.href, expiresAt: now() + (options.loginTimeoutMs ?? loginTimeoutMs) })
-          return await back
-        } finally {
-          await loopback.close()
-        }
-      }),
-  } satisfies AuthScheme<typeof credentials>
+          return issuer.tokens(at, response, (reply) =>
+            oauth.processAuthorizationCodeResponse(as, client, reply, {
+              expectedNonce: identity ? nonce : oauth.expectNoNonce,
+              requireIdToken: identity,
+            }),
+          )
+        },
+        signal,
+      )
+      // Whatever ends the showing ends the login; the listener must not be left with a rejection of its own.
+      back.catch(() => {})
+      await person.show({ url: url.href, expiresAt: now() + (options.loginTimeoutMs ?? loginTimeoutMs) })
+      return await back
+    } finally {
+      await loopback.close()
+    }
+  })
 }
 
 /** What the token request says again of what was asked for. */
@@ -199,62 +208,53 @@ const refusedLogin = (partner: string, kind: string, error: unknown, answer: URL
 /** A person logs in on another device: shows an address and a code to type there (RFC 8628). Default client: `none`. */
 export const deviceCode = <M extends ClientMethod = 'none'>(options: OAuthOptions<M> & LoginOptions) => {
   const kind = 'oauth_device_code'
-  const method: ClientMethod = options.client ?? 'none'
-  const credentials = z.strictObject(clientFields(method as M))
-  return {
-    kind,
-    credentials,
-    hosts: hostsOf(options),
-    interactive: true,
-    open: (given, context) =>
-      openLogin(kind, method, options, given as ClientCredentials, context, async (issuer, { signal, ...person }) => {
-        const { partner } = context
-        const now = () => context.now()
-        const asked = await issuer.asking(signal)
-        const { oauth, as, client, auth } = asked
-        if (as.device_authorization_endpoint === undefined) throw missing(partner, kind, 'device authorization')
-        const settings = () => asked.options({ signal })
-        const begun = await oauth.deviceAuthorizationRequest(as, client, auth, issuer.parameters(), settings())
-        const refusal = refusalOf(begun)
-        if (refusal !== undefined) throw issuer.fail(refusal)
-        const started = now()
-        const device = await oauth.processDeviceAuthorizationResponse(as, client, begun)
-        const expiresAt = started + device.expires_in * 1000
-        await person.show({
-          url: issuer.shown(device.verification_uri_complete ?? device.verification_uri).href,
-          code: device.user_code,
-          expiresAt,
+  return interactive(kind, options, async (issuer, { signal, ...person }, context) => {
+    const { partner } = context
+    const now = () => context.now()
+    const asked = await issuer.asking(signal)
+    const { oauth, as, client, auth } = asked
+    if (as.device_authorization_endpoint === undefined) throw missing(partner, kind, 'device authorization')
+    const settings = () => asked.options({ signal })
+    const begun = await oauth.deviceAuthorizationRequest(as, client, auth, issuer.parameters(), settings())
+    const refusal = refusalOf(begun)
+    if (refusal !== undefined) throw issuer.fail(refusal)
+    const started = now()
+    const device = await oauth.processDeviceAuthorizationResponse(as, client, begun)
+    const expiresAt = started + device.expires_in * 1000
+    await person.show({
+      url: issuer.shown(device.verification_uri_complete ?? device.verification_uri).href,
+      code: device.user_code,
+      expiresAt,
+    })
+    const expired = integrationError('timeout', {
+      partner,
+      what: `${kind}: the code expired before anybody used it`,
+      next: `Run: ecokit login ${partner}`,
+      details: { timeoutMs: device.expires_in * 1000 },
+    })
+    let waitMs = (device.interval ?? 5) * 1000
+    for (;;) {
+      await context.sleep(waitMs, signal)
+      if (now() > expiresAt) throw expired
+      const at = now()
+      try {
+        const response = await oauth.deviceCodeGrantRequest(as, client, auth, device.device_code, {
+          ...settings(),
+          additionalParameters: resources(issuer),
         })
-        const expired = integrationError('timeout', {
-          partner,
-          what: `${kind}: the code expired before anybody used it`,
-          next: `Run: ecokit login ${partner}`,
-          details: { timeoutMs: device.expires_in * 1000 },
-        })
-        let waitMs = (device.interval ?? 5) * 1000
-        for (;;) {
-          await context.sleep(waitMs, signal)
-          if (now() > expiresAt) throw expired
-          const at = now()
-          try {
-            const response = await oauth.deviceCodeGrantRequest(as, client, auth, device.device_code, {
-              ...settings(),
-              additionalParameters: resources(issuer),
-            })
-            const said = refusalOf(response)?.error
-            if (said === 'authorization_pending') continue
-            if (said === 'slow_down') {
-              waitMs += 5_000
-              continue
-            }
-            if (said === 'expired_token') throw expired
-            return await issuer.tokens(at, response, (reply) => oauth.processDeviceCodeResponse(as, client, reply))
-          } catch (error) {
-            // RFC 8628, 3.5: after a timeout of the connection, ask less often.
-            if (error === expired || !isIntegrationError(error) || !error.retryable) throw error
-            waitMs *= 2
-          }
+        const said = refusalOf(response)?.error
+        if (said === 'authorization_pending') continue
+        if (said === 'slow_down') {
+          waitMs += 5_000
+          continue
         }
-      }),
-  } satisfies AuthScheme<typeof credentials>
+        if (said === 'expired_token') throw expired
+        return await issuer.tokens(at, response, (reply) => oauth.processDeviceCodeResponse(as, client, reply))
+      } catch (error) {
+        // RFC 8628, 3.5: after a timeout of the connection, ask less often.
+        if (error === expired || !isIntegrationError(error) || !error.retryable) throw error
+        waitMs *= 2
+      }
+    }
+  })
 }

@@ -5,7 +5,6 @@
 //   12 DECIMAL whole scale | 13 BOOLEAN | 14 INSTANT onlyZ | 15 LIST min max jump | 16 MAP jump | 17 NEVER
 // A jump is the address of the word that follows what it belongs to.
 
-// @ts-ignore: decorators of AssemblyScript
 @external('env', 'matches')
 declare function matches(pattern: i32, start: i32, end: i32): i32
 
@@ -33,7 +32,6 @@ export function prepare(at: i32, scratch: i32): void {
   keys = scratch
 }
 
-// @ts-ignore: decorators of AssemblyScript
 @inline
 function hex(code: i32): i32 {
   return code >= 48 && code <= 57 ? code - 48 : code >= 97 && code <= 102 ? code - 87 : code >= 65 && code <= 70 ? code - 55 : -1
@@ -47,7 +45,6 @@ function hexAt(at: i32): i32 {
 }
 
 /** Behind the text whose first byte is at `at`, which is behind the opening quote; -1 where it is none. */
-// @ts-ignore: decorators of AssemblyScript
 @inline
 function textEnd(at: i32): i32 {
   const quote = i8x16.splat(34)
@@ -84,7 +81,6 @@ function textEnd(at: i32): i32 {
   }
 }
 
-// @ts-ignore: decorators of AssemblyScript
 @inline
 function same(at: i32, literal: i32, length: i32): bool {
   while (length > 16) {
@@ -102,7 +98,6 @@ function codePoints(at: i32, end: i32): i32 {
   return count
 }
 
-// @ts-ignore: decorators of AssemblyScript
 @inline
 function isDigit(code: i32): bool {
   return <u32>(code - 48) < 10
@@ -200,7 +195,6 @@ function decimal(at: i32, whole: i32, scale: i32): i32 {
   return behind > scale || (before > whole && !(before == 1 && load<u8>(start) == 48)) ? -1 : end
 }
 
-// @ts-ignore: decorators of AssemblyScript
 @inline
 function two(at: i32): i32 {
   const tens = <i32>load<u8>(at) - 48

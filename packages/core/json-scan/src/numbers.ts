@@ -33,6 +33,9 @@ export const writeOut = (digits: string): Plain | 'large' | 'small' => {
 const instant = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:(Z)|([+-])(\d\d):(\d\d))$/
 const monthDays = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 const isLeap = (year: number): boolean => year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
+/** How many days the month has; 0 where there is none of that number. */
+export const daysOf = (year: number, month: number): number =>
+  (monthDays[month - 1] ?? 0) + (month === 2 && isLeap(year) ? 1 : 0)
 
 /**
  * An RFC 3339 time as it was written, or in UTC where its offset is beyond 14 hours, which not every database reads; or the reason why it is none.
@@ -45,8 +48,7 @@ export const readInstant = (
   const parts = instant.exec(text)
   if (parts === null) return { why: 'expected a time as RFC 3339 writes it, with a zone' }
   const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = parts.slice(1, 7).map(Number)
-  const days = (monthDays[month - 1] ?? 0) + (month === 2 && isLeap(year) ? 1 : 0)
-  if (year < 1 || day < 1 || day > days || hour > 23 || minute > 59 || second > 59)
+  if (year < 1 || day < 1 || day > daysOf(year, month) || hour > 23 || minute > 59 || second > 59)
     return { why: 'not a time of the calendar' }
   const [fraction, zulu, sign, offsetHour, offsetMinute] = parts.slice(7)
   if ((fraction ?? '').length > 6) return { why: 'more than six digits of a second' }

@@ -1,4 +1,5 @@
 import { deepest } from './form.ts'
+import { isDigit } from './prove-values.ts'
 import { textEnd } from './prove.ts'
 
 const isBlank = (code: number | undefined): boolean => code === 32 || code === 10 || code === 13 || code === 9
@@ -10,7 +11,6 @@ export const skipBlank = (bytes: Uint8Array, at: number): number => {
   return index
 }
 
-const isDigit = (code: number | undefined): boolean => code !== undefined && code >= 48 && code <= 57
 const numberEnd = (bytes: Uint8Array, at: number): number => {
   let index = bytes[at] === 45 ? at + 1 : at
   const digits = (): boolean => {
