@@ -25,9 +25,11 @@ const findNpm = (): { readonly command: string; readonly before: readonly string
   return { command: process.platform === 'win32' ? 'npm.cmd' : 'npm', before: [] }
 }
 
-/** Without what pnpm or npm told us; npm picks versions by the Node that it runs on, so ours goes first. */
+/** How this machine reaches a registry. npm looks for its global file beside its Node, so on ours it would not see an authority or a proxy that stands in the machine's own. */
+const reaching = /^npm_config_(?:registry|globalconfig|userconfig|cafile|ca|https_proxy|proxy|noproxy|strict_ssl)$/i
+/** Without what else pnpm or npm told us; npm picks versions by the Node that it runs on, so ours goes first. */
 const npmEnvironment = (): NodeJS.ProcessEnv => ({
-  ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_(?!config_registry)/i.test(name))),
+  ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name) || reaching.test(name))),
   PATH: `${path.dirname(process.execPath)}${path.delimiter}${process.env['PATH'] ?? ''}`,
 })
 
@@ -52,6 +54,8 @@ const install = async (options: PythonOptions): Promise<void> => {
     env: npmEnvironment(),
     stdio: ['ignore', 'ignore', 'pipe'],
     shell: command === 'npm.cmd',
+    // A registry that fails package after package would keep everybody waiting for half an hour.
+    timeout: 300_000,
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   })
   let output = ''
