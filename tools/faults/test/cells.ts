@@ -234,7 +234,12 @@ const judge = (cell: Cell, outcome: Outcome, clean: Answer | undefined): { outco
   const rows = kind === 'dupPage' ? [...new Set(outcome.rows)] : outcome.rows
   // Bytes whose length the partner understates cannot be told from a file of that length: MLflow sends no checksum.
   const untellable = call.name === 'artifacts.download' && kind === 'wrongLen'
-  const right = clean === undefined || untellable || same(rows, clean)
+  // Where only the end of the connection ends a file, nobody says its size beforehand; its bytes are compared all the same.
+  const told = (answer: Answer): Answer =>
+    kind === 'slowClose' && call.name === 'artifacts.download'
+      ? answer.map((row) => row.replace(/"size":\d+,?/, ''))
+      : answer
+  const right = clean === undefined || untellable || same(told(rows), told(clean))
   return { outcome: 'right', faults: right ? [] : [`wrong rows: ${rows.length} for ${clean.length}`] }
 }
 
