@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url'
 
 /** The house from the ground up: a package may need only what stands before it here. */
 const order = [
-  ...['contracts', 'http', 'auth', 'connect', 'json-scan', 'store', 'audit', 'vault', 'flow', 'events'].map(
+  ...['contracts', 'json-scan', 'http', 'auth', 'connect', 'store', 'audit', 'vault', 'flow', 'events'].map(
     (name) => `core/${name}`,
   ),
   'protocols',
@@ -14,7 +14,7 @@ const order = [
   'console',
   ...['server', 'cli', 'mcp'].map((name) => `host/${name}`),
 ]
-const testkitMayNeed = ['core/contracts', 'core/http', 'core/auth', 'core/connect']
+const testkitMayNeed = ['core/contracts', 'core/json-scan', 'core/http', 'core/auth', 'core/connect']
 
 interface Package {
   readonly name: string

@@ -4,6 +4,7 @@ import type { AnyRecord, Batch, Discovered, Reader, ReadOptions, Sink, Stream, W
 import type { EventSource, EventTypes } from './events.ts'
 import type { AuthScheme } from './auth.ts'
 import type { OpenHttp } from './network.ts'
+import type { RestStream } from './rest.ts'
 import type { Policy } from './shared.ts'
 
 /** Names that a connection has itself; a capability may not take them. */
@@ -55,6 +56,14 @@ export interface Opening<M extends Manifest> {
   readonly name: string
 }
 
+type Streams<M> = Part<M, 'streams'>
+/** The streams that the connector's own code reads. */
+type Coded<M> = {
+  [N in keyof Streams<M> as Streams<M>[N] extends { readonly rest: RestStream } ? never : N]: Reader<
+    RowOf<Streams<M>[N]>
+  >
+}
+
 export type PartState = 'ok' | 'denied' | 'unavailable'
 /** What a check saw; `parts` names capabilities, streams or sinks that these credentials may not use. */
 export interface Checked {
@@ -75,11 +84,7 @@ export type Session<M> = {
   'provides',
   { readonly provides: { readonly [N in keyof Part<M, 'provides'>]: ApiImplementation<Part<M, 'provides'>[N]> } }
 > &
-  If<
-    M,
-    'streams',
-    { readonly read: { readonly [N in keyof Part<M, 'streams'>]: Reader<RowOf<Part<M, 'streams'>[N]>> } }
-  > &
+  If<M, 'streams', keyof Coded<M> extends never ? {} : { readonly read: Readonly<Coded<M>> }> &
   If<
     M,
     'discovers',

@@ -1,5 +1,7 @@
 import type { z } from 'zod'
 import type { CallOptions } from './operations.ts'
+import type { QualityRule } from './quality.ts'
+import type { RestStream } from './rest.ts'
 import type { JsonSchema } from './schema.ts'
 
 export type AnyRecord = Readonly<Record<string, unknown>>
@@ -10,13 +12,27 @@ export interface Stream<Row extends z.ZodType = z.ZodType> {
   readonly primaryKey?: readonly string[]
   /** The field by which an incremental read goes on; absent: only `full_refresh`. */
   readonly cursor?: string
+  /** What its records must keep to beside their schema; a pipeline may add rules. */
+  readonly quality?: readonly QualityRule[]
+  /** How it is read over REST; absent: the connector's code reads it. */
+  readonly rest?: RestStream
+}
+interface Declared<Row extends z.ZodObject> {
+  readonly schema: Row
+  readonly primaryKey?: readonly (keyof z.output<Row> & string)[]
+  readonly cursor?: keyof z.output<Row> & string
+  readonly quality?: readonly QualityRule[]
+}
+interface DeclareStream {
+  /** A stream that is read over REST as `rest` says: no code. */
+  <Row extends z.ZodObject, Wire extends z.ZodType>(
+    declared: Declared<Row> & { readonly rest: RestStream<Wire, z.input<Row>> },
+  ): Stream<Row> & { readonly rest: RestStream }
+  /** A stream that the connector's own code reads. */
+  <Row extends z.ZodObject>(declared: Declared<Row>): Stream<Row>
 }
 /** Declares a stream; key and cursor must be fields of the schema. */
-export const stream = <Row extends z.ZodObject>(declared: {
-  schema: Row
-  primaryKey?: readonly (keyof z.output<Row> & string)[]
-  cursor?: keyof z.output<Row> & string
-}): Stream<Row> => declared
+export const stream: DeclareStream = (declared: Stream) => declared as never
 
 export type Encoding = 'records' | 'ndjson' | 'arrow'
 /** The saved payload from which a read goes on. JSON; a kill may separate the process that wrote it from the one that reads it. */
@@ -29,7 +45,13 @@ export type Batch<Row> = {
   readonly deleted?: readonly Readonly<Record<string, unknown>>[]
 } & (
   | { readonly encoding: 'records'; readonly records: readonly Row[] }
-  | { readonly encoding: 'ndjson' | 'arrow'; readonly bytes: Uint8Array; readonly count: number }
+  | {
+      readonly encoding: 'ndjson' | 'arrow'
+      readonly bytes: Uint8Array
+      readonly count: number
+      /** Each line of NDJSON was proved by the stream's schema, byte by byte (@ecokit/json-scan), so that any reader takes it for the same values. Said by connect alone: what a connector says is checked. */
+      readonly proven?: boolean
+    }
 )
 
 export interface ReadOptions extends CallOptions {
@@ -63,6 +85,9 @@ export interface Discovered {
 }
 
 export type Disposition = 'append' | 'overwrite' | 'merge'
+export type Deletes = 'hard' | 'soft'
+/** The column in which a sink with soft deletes keeps when a record was seen to be gone; null while it is there. */
+export const deletedAt = '_deleted_at'
 
 /** Where records can be put. */
 export interface Sink<Row extends z.ZodType = z.ZodType> {
@@ -70,6 +95,10 @@ export interface Sink<Row extends z.ZodType = z.ZodType> {
   readonly schema?: Row
   readonly accepts: readonly Encoding[]
   readonly dispositions: readonly Disposition[]
+  /** What it can do with records that are gone: remove them (`hard`), or keep them and note in the column `_deleted_at` when that was seen (`soft`). Default: none. */
+  readonly deletes?: readonly Deletes[]
+  /** Which changes of a table's columns it takes without being overwritten. Default: none. */
+  readonly changes?: readonly ('add_column' | 'widen')[]
   /** `transaction`: rows and checkpoint commit together. `idempotent`: a replay changes nothing. `at_least_once`: a replay may double rows. */
   readonly commit: 'transaction' | 'idempotent' | 'at_least_once'
 }
@@ -87,6 +116,8 @@ export interface WriteOptions extends CallOptions {
   readonly key: string
   /** With `merge`: when the pass is complete, remove the rows whose key it did not bring. Never set for a partial pass. */
   readonly prune?: boolean
+  /** What happens to rows that are deleted or pruned. Default `hard`. With `soft` the table has the column `_deleted_at` beside its own, and a record that comes back clears it. */
+  readonly deletes?: Deletes
 }
 export interface Written {
   /** Rows stored or merged; not yet visible before `commit`. */
@@ -107,6 +138,11 @@ export interface Writer<Row> extends AsyncDisposable {
   /** The checkpoint that was committed last under `key`; undefined when nothing was. */
   resumesFrom(options?: CallOptions): Promise<Checkpoint | undefined>
   write(batch: Batch<Row>, options?: CallOptions): Promise<Written>
+  /**
+   * Asks about the rows as they will be once everything written is committed, for quality rules. `{table}` stands for the table as a source of rows, `{table:name}` for another one of the sink. Only reads.
+   * Absent: the sink cannot be asked.
+   */
+  query?(sql: string, options?: CallOptions): Promise<readonly AnyRecord[]>
   /** Makes everything written so far visible together with the checkpoint. What was not committed is gone after a crash or a dispose. */
   commit(checkpoint: Checkpoint | undefined, options?: CommitOptions): Promise<Committed | void>
 }

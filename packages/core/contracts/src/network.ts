@@ -10,6 +10,17 @@ export interface Reply {
   readonly body: ReadableStream<Uint8Array>
 }
 
+/** A reply that was read to its end. */
+export interface BytesReply {
+  /** Always below 400: anything else is thrown as an IntegrationError. */
+  readonly status: number
+  readonly headers: Headers
+  /** At most `maxReplyBytes`. */
+  readonly bytes: Uint8Array
+  /** Where it came from, after redirects. */
+  readonly url: string
+}
+
 export interface Request {
   readonly method: string
   /** Relative to the base URL; never an absolute URL. */
@@ -46,6 +57,8 @@ export interface Http {
   json<T>(request: JsonRequest, schema: z.ZodType<T>, options?: CallOptions): Promise<T>
   /** Every page, one after the other, each checked by the schema. */
   pages<T>(request: JsonRequest, schema: z.ZodType<T>, paging: Paging<T>, options?: CallOptions): AsyncIterable<T>
+  /** The reply's body as it is, decompressed and whole: a page for a reader that makes no objects. */
+  bytes(request: JsonRequest, options?: CallOptions): Promise<BytesReply>
   /** A URL that came in a reply: its host is checked, and it is fetched without credentials. */
   foreign(url: string, options?: CallOptions): Promise<Reply>
 }

@@ -21,7 +21,7 @@ const flowState = z.object({
   counts,
   /** False until the pass has reached its end. */
   complete: z.boolean(),
-  mode: z.enum(['full_refresh', 'incremental', 'reconcile']),
+  mode: z.enum(['full_refresh', 'incremental', 'reconcile', 'backfill']),
   run: z.string(),
   table: z.string(),
   /** What the source read from when this was written. */

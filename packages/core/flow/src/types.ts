@@ -1,6 +1,19 @@
-import type { AnyConnection, Disposition, ErrorCode } from '@ecokit/contracts'
+import type { AnyConnection, Deletes, Disposition, ErrorCode, QualityRule } from '@ecokit/contracts'
 import type { Store } from '@ecokit/store'
 import type { DatasetName } from './lineage.ts'
+
+/** What happens when a stream's schema is no longer that of the last run. `evolve`: the table follows. `freeze`: the stream stops until somebody accepts the change. `discard_row`: records that hold something new are put aside. `discard_value`: what is new is left out. */
+export type ChangeMode = 'evolve' | 'freeze' | 'discard_row' | 'discard_value'
+/** By what has changed; each defaults to `evolve`. A lost cursor or primary key always stops the stream. */
+export interface SchemaContract {
+  /** Streams that the pipeline has not seen before, where it names none. */
+  readonly tables?: ChangeMode | undefined
+  readonly columns?: ChangeMode | undefined
+  readonly types?: ChangeMode | undefined
+}
+/** `decimal(18,4)` and the like; text that is no such value is put aside. */
+export type CastType =
+  'string' | 'integer' | 'number' | 'boolean' | 'timestamp' | 'date' | 'json' | `decimal(${number},${number})`
 
 /** What is wanted of one stream; everything but its name has a default, see `planStreams`. */
 export interface PipelineStream {
@@ -13,6 +26,17 @@ export interface PipelineStream {
   readonly lagMs?: number | undefined
   /** Lets `append` write into a sink that may store a batch twice after a crash. */
   readonly allowDuplicates?: boolean | undefined
+  /** The fields that are read; default all. Primary key and cursor are always among them. */
+  readonly columns?: readonly string[] | undefined
+  /** Columns by the fields that they come from. */
+  readonly rename?: Readonly<Record<string, string>> | undefined
+  /** Types by column, after renaming. */
+  readonly cast?: Readonly<Record<string, CastType>> | undefined
+  /** What happens to rows that are gone at the source, as far as a merge can know; `ignore`: they stay as they are. Default `hard`. */
+  readonly deletes?: Deletes | 'ignore' | undefined
+  readonly contract?: SchemaContract | undefined
+  /** Beside those that the connector declares; fields are columns after renaming. */
+  readonly quality?: readonly QualityRule[] | undefined
 }
 
 /** Streams of one source into one sink. */
@@ -28,6 +52,8 @@ export interface Pipeline {
   readonly streams?: readonly (string | PipelineStream)[] | undefined
   /** How long after a complete pass an incremental merge reads everything again, to find late edits and deletes; undefined: never. */
   readonly reconcileEveryMs?: number | undefined
+  /** How many streams are synced at a time. Default 1. */
+  readonly parallel?: number | undefined
   /** How many requests the source has made so far (count them with the `observe` of connect's Runtime); without it the streams' `requests` stay 0. */
   readonly requests?: (() => number) | undefined
 }
@@ -35,8 +61,13 @@ export interface Pipeline {
 export type StreamStatus = 'waiting' | 'running' | 'completed' | 'failed' | 'cancelled'
 export type RunStatus = 'running' | 'completed' | 'failed' | 'cancelled'
 /** `reconcile`: everything was read again, merged, and rows that the source no longer has were removed. */
-export type PassMode = 'full_refresh' | 'incremental' | 'reconcile'
+export type PassMode = 'full_refresh' | 'incremental' | 'reconcile' | 'backfill'
 export type Trigger = 'manual' | 'schedule'
+/** A window of the cursor, in the cursor's own form: `since` inclusive, `until` exclusive. */
+export interface Window {
+  readonly since?: string | undefined
+  readonly until?: string | undefined
+}
 
 /** What was counted; `read = written + quarantined + deduplicated` holds at every checkpoint. */
 export interface Counts {
@@ -78,6 +109,8 @@ export interface Run {
   /** `partner.sink`. */
   readonly sink: string
   readonly trigger: Trigger
+  /** Where the run was a backfill: its window. */
+  readonly backfill?: Window
   readonly full: boolean
   readonly status: RunStatus
   readonly startedAt: string
@@ -104,6 +137,8 @@ export interface Progress extends Counts {
 export interface LineageTarget {
   /** NDJSON, made readable by its owner only, appended to. */
   readonly file?: string | undefined
+  /** Sends one event to a collector (OpenLineage's HTTP transport); what it throws is told in the run's warnings, and the event stays in the store and is sent again with the next run. */
+  readonly send?: ((event: object, options: { readonly signal: AbortSignal }) => Promise<void>) | undefined
   /** Names a dataset as OpenLineage's naming page says for its kind; default `<connector>://<partner>` and the stream's or table's name. */
   readonly dataset?: ((side: 'source' | 'sink', name: string) => DatasetName | undefined) | undefined
 }
@@ -113,6 +148,8 @@ export interface SyncOptions {
   readonly store: Store
   /** Reads everything, whatever the checkpoints say, and removes what the source no longer has. */
   readonly full?: boolean | undefined
+  /** Reads this window again, merges it, and leaves the checkpoints as they are; a backfill of the same window that was cut off goes on where it stopped. */
+  readonly backfill?: (Window & { readonly streams?: readonly string[] | undefined }) | undefined
   readonly trigger?: Trigger | undefined
   readonly signal?: AbortSignal | undefined
   readonly lineage?: LineageTarget | undefined

@@ -14,7 +14,7 @@ import { joinPath, withQuery, type Base } from './address.ts'
 import { parseUrl } from './hosts.ts'
 import { readPages } from './paging.ts'
 import { recall } from './recall.ts'
-import { checkedJson, streamed } from './reply.ts'
+import { checkedJson, collected, streamed } from './reply.ts'
 import { hostNotAllowed, isDeclared } from './target.ts'
 import type { Call, Wire } from './wire.ts'
 
@@ -121,6 +121,10 @@ export const openBase = (
     json: async (request, schema, options) => {
       const call = prepareJson(request)
       return recall(wire, call, options, (answer, hop, stop) => checkedJson(schema, call, answer, hop, stop))
+    },
+    bytes: async (request, options) => {
+      const call = prepareJson(request)
+      return recall(wire, call, options, (answer, hop, stop) => collected(call, answer, hop, stop))
     },
     pages: (request, schema, paging, options) => readPages(wire, prepareJson, request, schema, paging, options),
     foreign: async (address, options) => {

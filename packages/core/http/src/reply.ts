@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { z } from 'zod'
-import { firstIssue, type IntegrationError, type Reply } from '@ecokit/contracts'
+import { firstIssue, type BytesReply, type IntegrationError, type Reply } from '@ecokit/contracts'
 import { failureOf } from './attempt.ts'
 import { decoded, grown, header, inflated, toHeaders, utf8 } from './body.ts'
 import type { Answer, Collected } from './exchange.ts'
@@ -101,6 +101,18 @@ export const checkedJson = <T>(
   return answer.headers['content-encoding'] === undefined || !answer.whole
     ? checkBody(schema, call, answer, hop)
     : inflated(answer, call.limit, stop).then((plain) => checkBody(schema, call, plain, hop))
+}
+
+/** The reply whole and decompressed, as bytes. */
+export const collected = async (call: Call, answer: Answer, hop: Hop, stop: Stop): Promise<BytesReply> => {
+  if (!('bytes' in answer)) throw new Error('a body that was not collected')
+  const plain =
+    answer.headers['content-encoding'] === undefined || !answer.whole
+      ? answer
+      : await inflated(answer, call.limit, stop)
+  hop.replyBytes = plain.bytes.length
+  if (!plain.whole) throw tooLarge(hop.about, call.limit)
+  return { status: plain.status, headers: toHeaders(plain.headers), bytes: plain.bytes, url: hop.url }
 }
 
 const tooLarge = (about: About, limit: number): IntegrationError =>

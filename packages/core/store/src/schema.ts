@@ -62,6 +62,10 @@ interface Runs {
   trigger: 'manual' | 'schedule'
   /** 1 where everything was read and compared, whatever the checkpoints say. */
   full: number
+  kind: Generated<'sync' | 'backfill'>
+  /** The window of a backfill, in the cursors' own form. */
+  backfill_since: string | null
+  backfill_until: string | null
   status: 'running' | 'completed' | 'failed' | 'cancelled'
   started_at: Time
   ended_at: Time | null
@@ -86,7 +90,7 @@ interface RunStreams {
   /** The order in which the streams run. */
   position: number
   status: 'waiting' | 'running' | 'completed' | 'failed' | 'cancelled'
-  mode: 'full_refresh' | 'incremental' | 'reconcile'
+  mode: 'full_refresh' | 'incremental' | 'reconcile' | 'backfill'
   disposition: 'append' | 'overwrite' | 'merge'
   read: number
   written: number
@@ -101,6 +105,8 @@ interface RunStreams {
   updated_at: Time
   error_code: string | null
   error_message: string | null
+  /** What has changed in its schema since the run before: a list of changes. */
+  drift: Generated<Json>
 }
 
 /** Where each stream of a pipeline stands; `key` is `pipeline/stream`. */
@@ -135,6 +141,63 @@ interface LineageEvents {
   type: string
   at: Time
   body: Json
+  /** 1 while a collector has not taken it. */
+  unsent: number | null
+}
+
+/** What a pipeline has agreed to hold for a stream: the JSON Schema of the last run that was let through. */
+interface StreamContracts {
+  pipeline: string
+  stream: string
+  /** Schema, primary key and cursor. */
+  schema: Json
+  /** Counts up from 1 with every change. */
+  version: number
+  /** Why the stream waits for somebody, as a list of changes; null: it does not. */
+  paused: Json | null
+  updated_at: Time
+}
+
+/** What each quality rule said about each stream of a run. */
+interface QualityResults {
+  id: Generated<number>
+  run_id: string
+  pipeline: string
+  stream: string
+  name: string
+  rule: string
+  /** The fields that the rule looks at, with commas between; empty for the table as a whole. */
+  field: string
+  severity: 'warn' | 'quarantine' | 'stop'
+  passed: number
+  checked: number
+  failed: number
+  message: string
+  at: Time
+}
+
+/** Up to when the schedule of each pipeline has been served. */
+interface Schedules {
+  pipeline: string
+  expression: string
+  due_at: Time
+  updated_at: Time
+}
+
+/** Which column comes from which, as the last run of the stream said; an empty field is the dataset as a whole. */
+interface LineageEdges {
+  pipeline: string
+  stream: string
+  input_namespace: string
+  input_name: string
+  input_field: string
+  output_namespace: string
+  output_name: string
+  output_field: string
+  /** OpenLineage's words, as `DIRECT/IDENTITY`. */
+  transformation: string
+  run_id: string
+  at: Time
 }
 
 /** Who may do what only one may do at a time, and until when. */
@@ -231,6 +294,10 @@ export interface Database {
   flow_state: FlowState
   quarantine: Quarantine
   lineage_events: LineageEvents
+  stream_contracts: StreamContracts
+  quality_results: QualityResults
+  schedules: Schedules
+  lineage_edges: LineageEdges
   leases: Leases
   shared_values: SharedValues
   shared_buckets: SharedBuckets

@@ -194,7 +194,7 @@ export const run = z
         z.object({
           stream: z.string(),
           table: z.string(),
-          mode: z.enum(['full_refresh', 'incremental', 'reconcile']),
+          mode: z.enum(['full_refresh', 'incremental', 'reconcile', 'backfill']),
           disposition,
           status: z.enum(['waiting', 'running', 'completed', 'failed', 'cancelled']),
           read: count(),

@@ -41,7 +41,7 @@ const silentHttp = (used: () => void) => (): Http => {
     used()
     throw new Error('a request during open')
   }
-  return { request: refuse, json: refuse, pages: refuse, foreign: refuse }
+  return { request: refuse, json: refuse, bytes: refuse, pages: refuse, foreign: refuse }
 }
 
 export const openRules: readonly Rule[] = [

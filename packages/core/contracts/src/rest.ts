@@ -1,0 +1,80 @@
+import type { z } from 'zod'
+
+/** Where a parameter of a request stands. */
+export interface RestParameter {
+  /** Default `query`. */
+  readonly in?: 'query' | 'body'
+  readonly parameter: string
+}
+
+/** How the next page is asked for; dotted paths lead into the page around the records. A page that asks for itself again ends the read with `invalid_reply`. */
+export type RestPaging =
+  /** A cursor or page token out of the page, sent back. */
+  | (RestParameter & { readonly kind: 'token'; readonly next: string })
+  /** Counts records, until a page holds fewer than `size`. */
+  | (RestParameter & { readonly kind: 'offset'; readonly size: number })
+  /** Counts pages from `first` (default 1), until a page holds fewer than `size`, or none where `size` is not given. */
+  | (RestParameter & { readonly kind: 'page'; readonly first?: number; readonly size?: number })
+  /** Follows the Link header's rel="next" (RFC 8288) within the same origin. */
+  | { readonly kind: 'link' }
+  /** Follows a URL out of the page within the same origin. */
+  | { readonly kind: 'url'; readonly next: string }
+
+/** In which form a time is sent. */
+export type TimeForm = 'iso' | 'date' | 'epoch_ms' | 'epoch_s'
+
+/** How a stream is cut into parts that are read side by side, within the partner's limits; each part keeps its own place in the checkpoint. */
+export type RestPartitions =
+  /** One part for each record of another declared stream: `fields` names the parameters (`{name}` in path, query and body) and the parent's fields that they come from. */
+  | { readonly parent: string; readonly fields: Readonly<Record<string, string>> }
+  /** One part for each window of time from `from` on (ISO 8601), sent as `since` (inclusive) and `until` (exclusive). */
+  | {
+      readonly windowMs: number
+      readonly from: string
+      readonly since: RestParameter
+      readonly until: RestParameter
+      readonly form?: TimeForm
+    }
+
+/**
+ * A stream as it is read over REST. `{name}` in path, query and body stands for a field of the config or of the partition; in the path it is percent-encoded.
+ * `Wire` is the record as the partner sends it, where `map` makes the row of it.
+ */
+export interface RestStream<Wire extends z.ZodType = z.ZodType, Row = unknown> {
+  /** The base URL, written as `hosts` are: `{trackingUri}/api/2.0`. Default: the manifest's first host. */
+  readonly base?: string
+  /** Default `GET`. */
+  readonly method?: 'GET' | 'POST'
+  readonly path: string
+  readonly query?: Readonly<Record<string, string>>
+  /** Sent as JSON with POST. */
+  readonly body?: Readonly<Record<string, unknown>>
+  /** The dotted path to the list of records; absent: the page itself is the list. */
+  readonly records?: string
+  /** True: a page without the list has no records (APIs that leave empty lists out). */
+  readonly mayLack?: boolean
+  /** Absent: there is one page. */
+  readonly paging?: RestPaging
+  /** How many records a page is asked for; after `too_large` the read goes on with half as many. */
+  readonly pageSize?: RestParameter & { readonly size: number }
+  /** Absent although the stream has a cursor: each pass reads everything and hands on what lies behind the cursor. */
+  readonly incremental?: {
+    /** Lower bound of the cursor, inclusive. */
+    readonly since: RestParameter
+    /** Upper bound of the cursor, exclusive; absent: records from the bound on are left out after they were read. */
+    readonly until?: RestParameter
+    /** Default `iso`. */
+    readonly form?: TimeForm | 'as_is'
+    /** How far behind the last cursor a read starts again, in milliseconds. Default 0. */
+    readonly lagMs?: number
+    /** True: the partner gives records in the order of the cursor, so that a checkpoint may move with every page; otherwise it moves when all pages are read. */
+    readonly ordered?: boolean
+  }
+  readonly partitions?: RestPartitions
+  /** `compare`: the list is read whole each time, a digest of each slice of it is kept, and only slices that have changed are handed on. For lists whose changes no filter finds. */
+  readonly changes?: 'compare'
+  /** The record as the partner sends it, where it is not the row itself; needs `map`. */
+  readonly wire?: Wire
+  /** Makes the row. Code: such a stream is read through objects, at about a tenth of the speed. */
+  readonly map?: (record: z.output<Wire>) => Row
+}
