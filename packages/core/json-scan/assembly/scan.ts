@@ -435,3 +435,16 @@ export function scan(program: i32, at: i32): i32 {
     at = end + 1
   }
 }
+
+/** The same for lines, which a line feed ends, or the end of the bytes. Gives the end, or -1 minus the place of the first line that it cannot prove. */
+export function scanLines(program: i32, at: i32, stop: i32): i32 {
+  rows = 0
+  while (at < stop) {
+    first = true
+    const end = run(program, at)
+    if (end < 0 || end > stop || (end < stop && load<u8>(end) != 10)) return -1 - at
+    rows++
+    at = end + 1
+  }
+  return stop
+}

@@ -4,13 +4,13 @@ import type { Form } from './form.ts'
 import { plainLane, wasmLane } from './lane.ts'
 import { PageError } from './page.ts'
 import { scannerOver } from './scanner.ts'
-import type { Scanned } from './scanner.ts'
+import type { Scanned, ScannedLines } from './scanner.ts'
 import { formOf } from './zod.ts'
 
 export { decide } from './road.ts'
 export { formOf } from './zod.ts'
 export type { Field, Form, Refusal, Struct } from './form.ts'
-export type { Rejected, Scanned } from './scanner.ts'
+export type { Rejected, Scanned, ScannedLines } from './scanner.ts'
 
 export interface ScanOptions {
   /** The keys that lead to the list of records; absent: the page itself is the list. */
@@ -24,6 +24,11 @@ export interface Scanner {
    * Throws `invalid_reply` for a page that is no JSON outside of its records, or has no list there: how many records it had is then not known, which is not the same as none.
    */
   scan(page: Uint8Array, options?: ScanOptions): Scanned
+  /**
+   * Judges NDJSON (UTF-8 bytes, LF or CRLF behind each record, which the last may lack; blank lines are skipped) in the same way; a broken line is a rejected record, so this never throws.
+   * What it gives is good until the next call, and the bytes may be written over, as with `scan`. Lines are judged alone: what is given must not end within one.
+   */
+  lines(bytes: Uint8Array): ScannedLines
 }
 
 /**
@@ -42,11 +47,12 @@ export const openScanner = (
       details: { what: 'form' },
     })
   const { form } = found
-  const scan = scannerOver(form, engine === 'wasm' ? wasmLane(form) : plainLane(form))
+  const { page, lines } = scannerOver(form, engine === 'wasm' ? wasmLane(form) : plainLane(form))
   return {
-    scan: (page, { at = [], partner } = {}) => {
+    lines,
+    scan: (bytes, { at = [], partner } = {}) => {
       try {
-        return scan(page, at)
+        return page(bytes, at)
       } catch (error) {
         if (!(error instanceof PageError)) throw error
         throw integrationError('invalid_reply', {

@@ -11,6 +11,8 @@ export interface Lane {
   load(page: Uint8Array): Uint8Array
   /** Proves records from `at` on and writes a line end over each comma. Gives the place of the closing bracket, or -1 minus the place of a record that it cannot prove. */
   run(page: Uint8Array, at: number): number
+  /** The same for lines: proves records from `at` on, each ended by a line feed, or the last by the end of the bytes. Gives the length, or -1 minus the place of a line that it cannot prove. */
+  runLines(bytes: Uint8Array, at: number): number
   /** How many records the last run proved. */
   count(): number
 }
@@ -32,6 +34,16 @@ export const plainLane = (form: Form): Lane => {
         page[end] = 10
         at = end + 1
       }
+    },
+    runLines: (bytes, from) => {
+      rows = 0
+      for (let at = from; at < bytes.length;) {
+        const end = prove(bytes, at)
+        if (end < 0 || (end < bytes.length && bytes[end] !== 10)) return -1 - at
+        rows++
+        at = end + 1
+      }
+      return bytes.length
     },
     count: () => rows,
   }
@@ -65,6 +77,7 @@ interface Exports {
   readonly rows: { readonly value: number }
   readonly prepare: (at: number, scratch: number) => void
   readonly scan: (program: number, at: number) => number
+  readonly scanLines: (program: number, at: number, end: number) => number
 }
 
 /** The lane in WebAssembly. Compiles nothing at run time but the module itself, once a process. */
@@ -81,7 +94,7 @@ export const wasmLane = (form: Form): Lane => {
     return wanted !== undefined && textRefusal({ kind: 'string', patterns: [wanted] }, text) === undefined ? 1 : 0
   }
   const { exports } = new WebAssembly.Instance(compiled, { env: { memory, matches } })
-  const { prepare, scan, rows } = exports as unknown as Exports
+  const { prepare, scan, scanLines, rows } = exports as unknown as Exports
   prepare(tablesAt, scratch)
   new Uint8Array(memory.buffer).set(program.bytes, programAt)
   return {
@@ -96,6 +109,10 @@ export const wasmLane = (form: Form): Lane => {
     },
     run: (_page, at) => {
       const stop = scan(program.start, pageAt + at)
+      return stop < 0 ? stop + pageAt : stop - pageAt
+    },
+    runLines: (bytes, at) => {
+      const stop = scanLines(program.start, pageAt + at, pageAt + bytes.length)
       return stop < 0 ? stop + pageAt : stop - pageAt
     },
     count: () => rows.value,

@@ -18,8 +18,10 @@ const form: Form = {
     { name: 'list', form: { kind: 'list', item: { kind: 'boolean' } }, optional: true },
   ],
 }
-const scanPlain = scannerOver(form, plainLane(form))
-const scanWasm = scannerOver(form, wasmLane(form))
+const plain = scannerOver(form, plainLane(form))
+const fast = scannerOver(form, wasmLane(form))
+const scanPlain = plain.page
+const scanWasm = fast.page
 const scan = (page: string, path: readonly string[] = []) => {
   const [plain, fast] = [scanPlain, scanWasm].map((run) => {
     const { chunks, ...rest } = run(Buffer.from(page), path)
@@ -103,6 +105,11 @@ const judged = (run: typeof scanPlain, bytes: Uint8Array) => {
   }
 }
 
+const runs = {
+  numRuns: Number(process.env['ECOKIT_FUZZ'] ?? 20_000),
+  seed: Number(process.env['ECOKIT_SEED'] ?? 20261122),
+}
+
 test('whatever is proved has the value that the object road gives, and whatever is refused is refused by it for the same reason', () => {
   let proved = 0
   fc.assert(
@@ -116,7 +123,79 @@ test('whatever is proved has the value that the object road gives, and whatever 
       const again = plain.count === 1 ? decide(form, Buffer.from(plain.text.trim())) : plain.rejected[0]
       expect(again).toMatchObject(verdict)
     }),
-    { numRuns: Number(process.env['ECOKIT_FUZZ'] ?? 20_000), seed: Number(process.env['ECOKIT_SEED'] ?? 20261122) },
+    runs,
   )
   expect(proved).toBeGreaterThan(1000)
+})
+
+/** What lines come to when each is cut by hand and decided alone. */
+const oracle = (bytes: Buffer): { readonly rows: readonly string[]; readonly rejected: readonly object[] } => {
+  const rows: string[] = []
+  const rejected: object[] = []
+  let index = 0
+  for (const line of bytes.toString('latin1').split('\n')) {
+    if (/^[ \t\r]*$/.test(line)) continue
+    const verdict = decide(form, Buffer.from(line, 'latin1'))
+    if ('row' in verdict) rows.push(verdict.row)
+    else rejected.push({ ...verdict, index })
+    index++
+  }
+  return { rows, rejected }
+}
+
+test('lines are judged as the object road judges each alone, whatever ends them', () => {
+  let broken = 0
+  let proved = 0
+  const between = fc.constantFrom('\n', '\n', '\n', '\r\n', '\n\n', '\n \t\r\n', '\r\r\n', ' \n ')
+  const page = fc.tuple(
+    fc.constantFrom('', '', '\n', '\r\n', '\r', '\ufeff'),
+    fc.array(
+      fc.tuple(
+        fc.oneof({ weight: 3, arbitrary: record.map((given) => Buffer.from(JSON.stringify(given))) }, damaged),
+        between,
+      ),
+      {
+        maxLength: 6,
+      },
+    ),
+    fc.boolean(),
+  )
+  fc.assert(
+    fc.property(page, ([head, given, ended]) => {
+      const all = given.flatMap(([line, end], index) =>
+        ended || index < given.length - 1 ? [line, Buffer.from(end)] : [line],
+      )
+      const bytes = Buffer.concat([Buffer.from(head), ...all])
+      const [slow, quick] = [plain, fast].map(({ lines }) => {
+        const { chunks, ...rest } = lines(Buffer.from(bytes))
+        return { ...rest, text: Buffer.concat(chunks).toString('utf8') }
+      })
+      expect(quick).toEqual(slow)
+      const { rows, rejected } = oracle(bytes)
+      expect(slow?.rejected).toMatchObject(rejected)
+      const lines = slow?.text.split('\n') ?? []
+      expect(lines.pop()).toBe('')
+      // Each line that was let through is proved plain, and stands for what the object road makes of it.
+      expect(lines.map((line) => decide(form, Buffer.from(line)))).toEqual(rows.map((row) => ({ row })))
+      expect(slow?.count).toBe(rows.length)
+      broken += rejected.length
+      proved += (slow?.count ?? 0) - (slow?.exceptions ?? 0) + rejected.length
+    }),
+    { ...runs, numRuns: Math.ceil(runs.numRuns / 4) },
+  )
+  expect(proved).toBeGreaterThan(1000)
+  expect(broken).toBeGreaterThan(1000)
+})
+
+test('bytes that are no UTF-8 cost only the record that holds them', () => {
+  const good = Buffer.from('{"id":"a","n":1,"x":null}')
+  const bad = Buffer.from([...Buffer.from('{"id":"'), 0xff, ...Buffer.from('","n":1,"x":null}')])
+  for (const { page, lines } of [plain, fast]) {
+    const comma = Buffer.from(',')
+    const cut = page(Buffer.concat([Buffer.from('['), good, comma, bad, comma, good, Buffer.from(']')]), [])
+    expect(cut).toMatchObject({ count: 2, exceptions: 1, rejected: [{ index: 1, reason: 'not UTF-8' }] })
+    const end = Buffer.from('\n')
+    const read = lines(Buffer.concat([good, end, bad, end, good]))
+    expect(read).toMatchObject({ count: 2, exceptions: 1, rejected: [{ index: 1, reason: 'not UTF-8' }] })
+  }
 })
