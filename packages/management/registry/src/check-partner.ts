@@ -27,7 +27,7 @@ export const checkName = (kind: string, name: string, at: Path): readonly Findin
   }))
 
 /** The entry of this name in the file's `credentials`, or why there is none. */
-const checkCredentials = (
+export const checkCredentials = (
   connector: AnyConnector | undefined,
   given: unknown,
   at: Path,

@@ -1,12 +1,15 @@
 import type { AnyConnector, Manifest, Sink } from '@ecokit/contracts'
 import { z } from 'zod'
 import { checkName, findConnector } from './check-partner.ts'
-import type { PipelineEntry, PipelineStreamEntry } from './ecosystem.ts'
+import { checkStream } from './check-stream.ts'
+import type { Placed, Report } from './check-stream.ts'
+import type { PipelineEntry, ScheduleEntry, SchemaContractEntry } from './ecosystem.ts'
 import { inspect, valueAt } from './explain.ts'
 import type { Finding } from './explain.ts'
-import { Pipeline, StreamOptions } from './shape.ts'
+import { Pipeline, Schedule, StreamOptions } from './pipeline-shape.ts'
+import { said, toStreamEntry } from './pipeline-stream.ts'
 import type { Path } from './source.ts'
-import { listOf, quote, unknownWord } from './suggest.ts'
+import { quote, unknownWord } from './suggest.ts'
 
 /** The file's partners as they were written: the connector of each is known only where it is installed. */
 export interface Neighbours {
@@ -25,11 +28,6 @@ interface Target extends Found {
   readonly sinkName: string
   readonly sink: Sink
 }
-interface Placed {
-  readonly wanted: PipelineStreamEntry
-  readonly path: Path
-}
-type Report = (path: Path, message: string, at?: 'key' | 'value') => void
 
 const findPartner = (
   name: unknown,
@@ -76,47 +74,10 @@ const readStreams = (given: unknown, at: Path, report: Report): readonly Placed[
     else {
       const { data = {}, findings } = inspect(StreamOptions, valueAt(given, [stream]) ?? {}, path)
       for (const finding of findings) report(finding.path, finding.message, finding.at)
-      const { lag, mode, disposition, table } = data
-      placed.push({
-        wanted: {
-          stream,
-          ...(mode === undefined ? {} : { mode }),
-          ...(disposition === undefined ? {} : { disposition }),
-          ...(table === undefined ? {} : { table }),
-          ...(lag === undefined ? {} : { lagMs: lag }),
-        },
-        path,
-      })
+      placed.push({ wanted: toStreamEntry(stream, data), path })
     }
   }
   return placed
-}
-
-const checkStream = (
-  { wanted, path }: Placed,
-  manifest: Manifest,
-  target: Target | undefined,
-  report: Report,
-): void => {
-  const { stream, mode, disposition } = wanted
-  const found = Object.hasOwn(manifest.streams ?? {}, stream) ? manifest.streams?.[stream] : undefined
-  if (found === undefined && manifest.discovers !== true) {
-    const names = Object.keys(manifest.streams ?? {})
-    const message = unknownWord('stream', stream, names, `streams of connector ${quote(manifest.id)}`)
-    report(path, message, typeof path.at(-1) === 'number' ? 'value' : 'key')
-  }
-  if (found !== undefined && found.cursor === undefined && mode === 'incremental')
-    report([...path, 'mode'], `stream ${quote(stream)} has no cursor to go on from; write full_refresh`)
-  if (found !== undefined && found.primaryKey === undefined && disposition === 'merge')
-    report(
-      [...path, 'disposition'],
-      `stream ${quote(stream)} has no primary key to merge by; write append or overwrite`,
-    )
-  if (target !== undefined && disposition !== undefined && !target.sink.dispositions.includes(disposition))
-    report(
-      [...path, 'disposition'],
-      `sink ${quote(target.sinkName)} cannot ${disposition}; it can ${listOf(target.sink.dispositions)}`,
-    )
 }
 
 /** Two streams into one table would overwrite each other. Sinks of a fixed shape have no tables. */
@@ -144,6 +105,11 @@ const claimTable = (
 // Streams are judged one by one, so that a fault in one does not hide those of the others.
 const Rest = Pipeline.extend({ streams: z.unknown().optional() })
 
+const scheduleOf = ({ jitter, cron, ...rest }: z.output<typeof Schedule>): ScheduleEntry => ({
+  cron,
+  ...said({ ...rest, jitterMs: jitter }),
+})
+
 /** Judges one entry of `pipelines`: its own fields, and whether partners, sink and streams exist. Gives the entry when nothing is wrong. */
 export const checkPipeline = (
   name: string,
@@ -155,6 +121,8 @@ export const checkPipeline = (
   const findings = [...checkName('pipeline', name, at), ...shape]
   const report: Report = (path, message, where = 'value') => findings.push({ path, message, at: where })
 
+  if (valueAt(raw, ['every']) !== undefined && valueAt(raw, ['schedule']) !== undefined)
+    report([...at, 'schedule'], '`every` says already when it runs; remove one of the two', 'key')
   const source = findPartner(valueAt(raw, ['source']), [...at, 'source'], neighbours, report)
   const target = findTarget(valueAt(raw, ['sink']), [...at, 'sink'], neighbours, report)
   const listed = readStreams(valueAt(raw, ['streams']), [...at, 'streams'], report)
@@ -177,8 +145,13 @@ export const checkPipeline = (
     sink: target.partner,
     sinkName: target.sinkName,
     ...(listed === undefined ? {} : { streams: listed.map(({ wanted }) => wanted) }),
-    ...(data.every === undefined ? {} : { everyMs: data.every }),
-    ...(data.reconcile === undefined ? {} : { reconcileEveryMs: data.reconcile }),
+    ...said({
+      contract: data.contract && (said(data.contract) as SchemaContractEntry),
+      parallel: data.parallel,
+      everyMs: data.every,
+      schedule: data.schedule && scheduleOf(data.schedule),
+      reconcileEveryMs: data.reconcile,
+    }),
   }
   return { entry, findings }
 }

@@ -7,7 +7,8 @@ import { checkAllowedHosts } from './allowed-hosts.ts'
 import { findConnector } from './check-partner.ts'
 import type { Ecosystem, PartnerEntry } from './ecosystem.ts'
 import { networkRuntime } from './network-runtime.ts'
-import { resolveCredentials, resolveNamed } from './resolve.ts'
+import { lineageCollector } from './lineage-collector.ts'
+import { resolveCredentials, resolveLineage, resolveNamed } from './resolve.ts'
 import type { ValueSources } from './resolve.ts'
 import { listOf, quote } from './suggest.ts'
 
@@ -54,4 +55,18 @@ export const connectPartner = async (
     ...network,
     ...runtime,
   })
+}
+
+/** Opens the way to the collector that the file's `lineage.url` names; undefined where it names none. */
+export const connectCollector = async (
+  ecosystem: Ecosystem | undefined,
+  sources: ValueSources,
+  runtime: Runtime | undefined,
+): Promise<AnyConnection | undefined> => {
+  const url = ecosystem?.lineage.url
+  if (ecosystem === undefined || url === undefined) return undefined
+  const resolve = () => resolveLineage(ecosystem, sources)
+  const credentials = await resolve()
+  const as = { name: 'lineage', config: { url }, ...(credentials === undefined ? {} : { credentials }) }
+  return connectUnknown(lineageCollector, as, { renewCredentials: resolve, ...runtime })
 }

@@ -1,4 +1,4 @@
-import type { Policy } from '@ecokit/contracts'
+import type { Policy, QualityRule } from '@ecokit/contracts'
 import type { Tier } from './shape.ts'
 
 /** A way to log in: the scheme's name and its fields; secret ones are `${secret:name}`, `${env:NAME}` or `${file:path}` as text. */
@@ -53,12 +53,42 @@ export interface PartnerEntry {
   readonly network?: NetworkEntry
 }
 
+/** What happens when the schema of a stream is no longer that of the last run; absent: `evolve`. */
+export interface SchemaContractEntry {
+  readonly tables?: ChangeMode | undefined
+  readonly columns?: ChangeMode | undefined
+  readonly types?: ChangeMode | undefined
+}
+type ChangeMode = 'evolve' | 'freeze' | 'discard_row' | 'discard_value'
+
+/** What the file says about one stream of a pipeline, in the words of the sync engine. */
 export interface PipelineStreamEntry {
   readonly stream: string
   readonly table?: string
   readonly mode?: 'full_refresh' | 'incremental'
   readonly disposition?: 'append' | 'overwrite' | 'merge'
   readonly lagMs?: number
+  readonly columns?: readonly string[]
+  /** Columns by the fields that they come from. */
+  readonly rename?: Readonly<Record<string, string>>
+  /** Types by column, after renaming. */
+  readonly cast?: Readonly<Record<string, CastType>>
+  readonly deletes?: 'hard' | 'soft' | 'ignore'
+  readonly contract?: SchemaContractEntry
+  readonly allowDuplicates?: boolean
+  readonly quality?: readonly QualityRule[]
+}
+type CastType =
+  'string' | 'integer' | 'number' | 'boolean' | 'timestamp' | 'date' | 'json' | `decimal(${number},${number})`
+
+/** When a pipeline runs by the clock. */
+export interface ScheduleEntry {
+  readonly cron: string
+  /** Absent: UTC. */
+  readonly timezone?: string
+  readonly jitterMs?: number
+  /** Absent: `skip`. */
+  readonly missed?: 'skip' | 'catch_up'
 }
 
 /** A pipeline as the file describes it, checked. */
@@ -71,10 +101,24 @@ export interface PipelineEntry {
   readonly sinkName: string
   /** Absent: every stream of the source. */
   readonly streams?: readonly PipelineStreamEntry[]
-  /** Absent: runs only when asked. */
+  /** Of its streams that do not say it themselves, and of streams that it has not seen before. */
+  readonly contract?: SchemaContractEntry
+  /** Absent: one stream at a time. */
+  readonly parallel?: number
+  /** Absent together with `schedule`: runs only when asked. */
   readonly everyMs?: number
+  readonly schedule?: ScheduleEntry
   /** Absent: never. */
   readonly reconcileEveryMs?: number
+}
+
+/** Where lineage is written. */
+export interface LineageEntry {
+  readonly file: string
+  readonly namespace: string
+  /** Where events are posted to, path and all. Absent: nowhere. */
+  readonly url?: string
+  readonly credentials?: string | CredentialsReference
 }
 
 /** A whole `ecosystem.yaml`, checked, defaults filled in. */
@@ -86,5 +130,5 @@ export interface Ecosystem {
   readonly partners: readonly PartnerEntry[]
   readonly pipelines: readonly PipelineEntry[]
   readonly server: { readonly host: string; readonly port: number }
-  readonly lineage: { readonly file: string; readonly namespace: string }
+  readonly lineage: LineageEntry
 }

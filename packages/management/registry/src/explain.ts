@@ -92,6 +92,13 @@ const describe = (schemas: readonly Json[]): string => {
   return typeof about === 'string' ? `${what} (${about.replace(/\.$/, '')})` : what
 }
 
+/** True where no constant of the schema says that the value is of another form. */
+const isMeant = ({ properties }: Json, value: unknown): boolean =>
+  !isObject(properties) ||
+  Object.entries(properties).every(
+    ([name, field]) => !isObject(field) || !('const' in field) || valueAt(value, [name]) === field['const'],
+  )
+
 /** The branch of a union that the value was probably meant for: the one that got furthest, then the one with the fewest faults. */
 const branchOf = (branches: readonly (readonly z.core.$ZodIssue[])[]): readonly z.core.$ZodIssue[] => {
   const depth = (issues: readonly z.core.$ZodIssue[]): number => Math.max(0, ...issues.map(({ path }) => path.length))
@@ -118,9 +125,9 @@ const explainIssue = (issue: z.core.$ZodIssue, schema: Json, value: unknown, bef
   const here = (message: string, at: 'key' | 'value' = 'value'): readonly Finding[] => [{ path, message, at }]
   switch (issue.code) {
     case 'unrecognized_keys': {
-      const fields = schemasAt(schema, path).flatMap((node) =>
-        Object.keys(isObject(node['properties']) ? node['properties'] : {}),
-      )
+      const fields = schemasAt(schema, path)
+        .filter((node) => isMeant(node, valueAt(value, path)))
+        .flatMap((node) => Object.keys(isObject(node['properties']) ? node['properties'] : {}))
       return issue.keys.map((key) => ({
         path: [...path, key],
         message: unknownWord('field', key, [...new Set(fields)], 'fields here'),
@@ -130,7 +137,11 @@ const explainIssue = (issue: z.core.$ZodIssue, schema: Json, value: unknown, bef
     case 'invalid_union': {
       if (issue.errors.length > 0)
         return branchOf(issue.errors).flatMap((item) => explainIssue(item, schema, value, path))
-      break
+      const { options } = issue as { readonly options?: readonly unknown[] }
+      if (options === undefined) break
+      // The word that says which of several forms this is.
+      if (typeof found === 'string') return here(unknownWord('value', found, options.map(String), 'allowed values'))
+      return here(`${found === undefined ? 'missing; ' : ''}expected one of ${listOf(options.map(String))}`)
     }
     case 'invalid_key':
       return here(issue.issues[0]?.message ?? 'not a good name', 'key')

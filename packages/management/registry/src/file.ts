@@ -4,11 +4,14 @@ export type { Problem } from './source.ts'
 export type {
   CredentialsReference,
   Ecosystem,
+  LineageEntry,
   NamedReference,
   NetworkEntry,
   PartnerEntry,
   PipelineEntry,
   PipelineStreamEntry,
+  ScheduleEntry,
+  SchemaContractEntry,
 } from './ecosystem.ts'
 export type { Tier } from './shape.ts'
 export { secretNameFor } from './references.ts'

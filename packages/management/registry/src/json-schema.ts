@@ -2,7 +2,8 @@ import type { AnyConnector, JsonSchema, Manifest } from '@ecokit/contracts'
 import type { z } from 'zod'
 import { inputSchema } from './explain.ts'
 import { referencePattern } from './references.ts'
-import { File, Lineage, Name, NamedCredentials, Partner, Pipeline, Server } from './shape.ts'
+import { Pipeline } from './pipeline-shape.ts'
+import { File, Lineage, Name, NamedCredentials, Partner, Server } from './shape.ts'
 
 type Json = Readonly<Record<string, unknown>>
 

@@ -1,11 +1,14 @@
 import type { AnyConnector } from '@ecokit/contracts'
-import { checkName, checkPartner } from './check-partner.ts'
+import type { z } from 'zod'
+import { checkCredentials, checkName, checkPartner } from './check-partner.ts'
 import { checkPipeline } from './check-pipeline.ts'
 import { checkUnused } from './credentials.ts'
-import type { CredentialsReference, Ecosystem } from './ecosystem.ts'
+import type { CredentialsReference, Ecosystem, LineageEntry } from './ecosystem.ts'
 import { inspect, valueAt } from './explain.ts'
 import type { Finding } from './explain.ts'
 import { File, Lineage, NamedCredentials, Server } from './shape.ts'
+import { collectorUrl, lineageCollector } from './lineage-collector.ts'
+import { said } from './pipeline-stream.ts'
 import { readSource } from './source.ts'
 import type { Problem } from './source.ts'
 
@@ -35,6 +38,12 @@ export interface Parsed {
   readonly problems: readonly Problem[]
 }
 
+const lineageOf = ({ file, namespace, url, credentials }: z.output<typeof Lineage>): LineageEntry => ({
+  file,
+  namespace,
+  ...said({ url: url === undefined ? undefined : collectorUrl(url), credentials }),
+})
+
 /** Reads and judges a whole `ecosystem.yaml` or `.json`: every problem at once, each at its exact place. Does no I/O and never throws. */
 export const parseEcosystem = (text: string, { connectors, filename = 'ecosystem.yaml' }: ParseOptions): Parsed => {
   const source = readSource(text)
@@ -63,7 +72,8 @@ export const parseEcosystem = (text: string, { connectors, filename = 'ecosystem
 
   const partners = sections.partners.map(([name, raw]) => checkPartner(name, raw, { connectors, credentials }))
   findings.push(...partners.flatMap((partner) => partner.findings))
-  const used = new Set(sections.partners.map(([, raw]) => valueAt(raw, ['credentials'])))
+  const shownTo = valueAt(root, ['lineage', 'credentials'])
+  const used = new Set([...sections.partners.map(([, raw]) => valueAt(raw, ['credentials'])), shownTo])
   for (const [name, reference] of credentials)
     if (!used.has(name)) findings.push(...checkUnused(connectors, reference, ['credentials', name]))
 
@@ -74,6 +84,12 @@ export const parseEcosystem = (text: string, { connectors, filename = 'ecosystem
   const server = inspect(Server, valueAt(root, ['server']) ?? {}, ['server'])
   const lineage = inspect(Lineage, valueAt(root, ['lineage']) ?? {}, ['lineage'])
   findings.push(...server.findings, ...lineage.findings)
+  if (lineage.data?.credentials !== undefined) {
+    const at = ['lineage', 'credentials']
+    if (lineage.data.url === undefined)
+      findings.push({ path: at, at: 'key', message: 'there is no `url` to show them to; add it, or remove this' })
+    findings.push(...checkCredentials(lineageCollector, shownTo, at, { connectors, credentials }))
+  }
 
   const problems = [
     ...source.problems,
@@ -100,7 +116,7 @@ export const parseEcosystem = (text: string, { connectors, filename = 'ecosystem
       partners: partners.map(({ entry }) => entry).filter(isDefined),
       pipelines: pipelines.map(({ entry }) => entry).filter(isDefined),
       server: server.data,
-      lineage: lineage.data,
+      lineage: lineageOf(lineage.data),
     },
     problems: [],
   }

@@ -4,7 +4,7 @@ import type { AnyConnection, AnyConnector, Policy } from '@ecokit/contracts'
 import type { Row, Store } from '@ecokit/store'
 import { findConnector } from './check-partner.ts'
 import { checkAllowedHosts } from './allowed-hosts.ts'
-import { connectPartner } from './connect.ts'
+import { connectCollector, connectPartner } from './connect.ts'
 import type { Ecosystem, PartnerEntry } from './ecosystem.ts'
 import { removePartners, syncPartners } from './follow-file.ts'
 import type { FileChanges } from './follow-file.ts'
@@ -68,6 +68,8 @@ export interface Registry {
   expiring(days: number): Promise<readonly (PartnerRecord & { readonly daysLeft: number })[]>
   /** Opens a connection; throws `not_found`, `unsupported` (no such connector here), `invalid_config` or `invalid_credentials`. */
   connect(name: string, runtime?: Runtime): Promise<AnyConnection>
+  /** Opens the way to the collector that the file's `lineage.url` names, whose base URL is the manifest's host; undefined where it names none. */
+  connectLineage(runtime?: Runtime): Promise<AnyConnection | undefined>
   /** What the health monitor watches: `revision` changes with everything that a connection is made of. */
   checks(): Promise<
     readonly {
@@ -219,6 +221,7 @@ export const openRegistry = async (options: RegistryOptions): Promise<Registry> 
       const row = await find(name)
       return connectPartner(row, { own: ownEntry(row), connectors, ecosystem, sources }, runtime)
     },
+    connectLineage: (runtime) => connectCollector(ecosystem, sources, runtime),
     checks: async () =>
       (await rows()).map((row) => ({
         name: row.name,

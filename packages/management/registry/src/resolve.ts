@@ -165,3 +165,16 @@ export const resolveCredentials = async (
         sources,
       )
 }
+
+/** What the collector of `lineage.url` is shown, with the values behind its references; undefined where the file says nothing. */
+export const resolveLineage = async (
+  ecosystem: Ecosystem,
+  sources: ValueSources,
+): Promise<Record<string, unknown> | undefined> => {
+  const { credentials } = ecosystem.lineage
+  if (credentials === undefined) return undefined
+  const about = { partner: 'lineage', filename: ecosystem.filename }
+  return typeof credentials === 'string'
+    ? resolveNamed(ecosystem, 'lineage', credentials, sources)
+    : resolveReference(credentials, 'lineage.credentials', about, sources)
+}

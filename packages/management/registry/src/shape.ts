@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { NetworkSection } from './network.ts'
 import { PolicySection } from './policy.ts'
-import { duration, durationOrNever } from './duration.ts'
+import { duration } from './duration.ts'
 
 export const tiers = ['enterprise', 'professional', 'community'] as const
 /** The commercial tier of a partner; says nothing about how well its connector is supported. */
@@ -32,6 +32,11 @@ export const Check = z.strictObject({
 export const CredentialsEntry = z.looseObject({
   scheme: z.string().min(1).describe('Which of the ways to log in that the connector offers.'),
 })
+
+const notCollector = (input: unknown): string | undefined =>
+  typeof input === 'string'
+    ? 'not the URL of a collector; write it in full, such as http://marquez.example.com:5000'
+    : undefined
 
 const hostForm = /^(https?:\/\/)?((\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$/i
 /** What people write under `credentials.<name>`. */
@@ -72,37 +77,6 @@ export const Partner = z.strictObject({
   network: NetworkSection.optional().describe('How its connections use the network.'),
 })
 
-export const StreamOptions = z.strictObject({
-  mode: z.enum(['full_refresh', 'incremental']).optional().describe('Read everything, or only what is new.'),
-  disposition: z
-    .enum(['append', 'overwrite', 'merge'])
-    .optional()
-    .describe('What happens to rows that are there already.'),
-  lag: duration('0s', '365d').optional().describe('How far behind its last position an incremental read starts again.'),
-  table: z
-    .string()
-    .regex(
-      /^[A-Za-z_][A-Za-z0-9_]{0,127}$/,
-      'not a table name; use letters, digits and _, and begin with a letter or _',
-    )
-    .optional()
-    .describe("The table that it is written to. Default: the stream's name."),
-})
-
-/** What people write under `pipelines.<name>`. */
-export const Pipeline = z.strictObject({
-  source: z.string().min(1).describe('The partner that is read.'),
-  sink: z.string().min(1).describe('The partner that is written to, or `partner.sink` where it has several sinks.'),
-  streams: z
-    .union([z.array(z.string().min(1)).min(1), z.record(z.string(), StreamOptions.nullable())])
-    .nullish()
-    .describe('Which streams: a list of names, or a map of names to options. Default: all of them.'),
-  every: duration('1s').optional().describe('How often `ecokit up` runs it. Default: only when asked.'),
-  reconcile: durationOrNever('1m', '365d')
-    .prefault('24h')
-    .describe('How often everything is read and compared, which finds deletes and late edits. Default 24h; or never.'),
-})
-
 export const Server = z.strictObject({
   host: z.string().min(1).default('127.0.0.1').describe('The address that the server listens on.'),
   port: z.int().min(0).max(65535).default(8000).describe('The port that it listens on; 0 takes a free one.'),
@@ -114,6 +88,17 @@ export const Lineage = z.strictObject({
     .default('.ecokit/lineage.ndjson')
     .describe('Where OpenLineage events are written, one in a line.'),
   namespace: z.string().min(1).default('default').describe("The namespace of the pipelines' names in lineage."),
+  url: z
+    .url({ protocol: /^https?$/, error: (issue) => notCollector(issue.input) })
+    .refine((text) => !/[?#@]/.test(text), 'expected scheme, host and path alone; a key belongs into `credentials`')
+    .optional()
+    .describe(
+      'A collector that events are sent to as well: http://marquez:5000. Without a path it is /api/v1/lineage.',
+    ),
+  credentials: z
+    .union([z.string(), CredentialsEntry])
+    .optional()
+    .describe('What the collector is shown: the name of an entry in `credentials`, or { scheme: token, token: … }.'),
 })
 
 /** The sections of the file; those with named entries are judged entry by entry. */
