@@ -15,7 +15,7 @@ const toRule = (given: z.output<typeof Quality>): QualityRule => {
   }
   if (given.rule === 'row_count') {
     const { at_least: atLeast, at_most: atMost, ...rest } = given
-    return said({ ...rest, atLeast, atMost }) as QualityRule
+    return said({ ...rest, atLeast, atMost })
   }
   return said(given) as QualityRule
 }
