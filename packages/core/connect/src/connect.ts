@@ -21,6 +21,7 @@ import type {
 import { memoryShared, openNetwork, resolveHosts, systemClock } from '@ecokit/http'
 import { authOf } from './auth.ts'
 import { openAuthorizer } from './credentials.ts'
+import { datasetOf } from './dataset.ts'
 import { checkWrite, countBatch, guardWriter, recordChecker } from './data.ts'
 import type { AnyWriter } from './data.ts'
 import { openCheck } from './health.ts'
@@ -252,6 +253,7 @@ export const connectUnknown = (
       oldTls: network.oldTls,
     }),
     auth: authOf(line, () => auth?.current()),
+    dataset: (table, sink) => datasetOf(manifest, config, table, sink),
     http: (baseUrl, options) => network.http(baseUrl ?? firstHost(partner, manifest, config), options),
     call: (capability, operation, input, options) => {
       const api = own(apis, capability)

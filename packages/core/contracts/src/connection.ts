@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import type { Api, CallOptions } from './operations.ts'
-import type { AnyRecord, Batch, Discovered, ReadOptions, Stream, WriteOptions, Writer } from './data.ts'
+import type { AnyRecord, Batch, DatasetName, Discovered, ReadOptions, Stream, WriteOptions, Writer } from './data.ts'
 import type { ErrorCode } from './errors.ts'
 import type { EventSource } from './events.ts'
 import type { CredentialsOf, If, Manifest, Part, PartState, RowOf } from './connector.ts'
@@ -53,6 +53,8 @@ export interface AnyConnection extends AsyncDisposable {
   read?(stream: string, options?: ReadOptions): AsyncIterable<Batch<AnyRecord>>
   discover?(options?: CallOptions): AsyncIterable<Discovered>
   write?(sink: string, options: WriteOptions): Promise<Writer<AnyRecord>>
+  /** What lineage calls a stream, or a table of a sink; undefined where the manifest or the config does not say. */
+  dataset?(table: string, sink?: string): DatasetName | undefined
   /** Frees sockets and files; calls after it fail with `cancelled`. */
   close(): Promise<void>
 }

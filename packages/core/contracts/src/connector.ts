@@ -1,6 +1,17 @@
 import type { z } from 'zod'
 import type { ApiImplementation, CallOptions, Capability } from './operations.ts'
-import type { AnyRecord, Batch, Discovered, Reader, ReadOptions, Sink, Stream, WriteOptions, Writer } from './data.ts'
+import type {
+  AnyRecord,
+  Batch,
+  DatasetName,
+  Discovered,
+  Reader,
+  ReadOptions,
+  Sink,
+  Stream,
+  WriteOptions,
+  Writer,
+} from './data.ts'
 import type { EventSource, EventTypes } from './events.ts'
 import type { AuthScheme } from './auth.ts'
 import type { OpenHttp } from './network.ts'
@@ -9,7 +20,19 @@ import type { Policy } from './shared.ts'
 
 /** Names that a connection has itself; a capability may not take them. */
 export type Reserved =
-  'name' | 'manifest' | 'check' | 'http' | 'auth' | 'call' | 'read' | 'write' | 'discover' | 'events' | 'close' | 'then'
+  | 'name'
+  | 'manifest'
+  | 'check'
+  | 'http'
+  | 'auth'
+  | 'call'
+  | 'read'
+  | 'write'
+  | 'discover'
+  | 'dataset'
+  | 'events'
+  | 'close'
+  | 'then'
 
 /** Everything about a connector that can be known without connecting. */
 export interface Manifest {
@@ -29,6 +52,8 @@ export interface Manifest {
   readonly streams?: Readonly<Record<string, Stream>>
   /** True where tables are found at run time. */
   readonly discovers?: boolean
+  /** What lineage calls the data behind streams, discovered tables and sinks. Default: `<connector>://<connection>` and the name. */
+  readonly dataset?: DatasetName
   readonly sinks?: Readonly<Record<string, Sink>>
   readonly events?: EventTypes
 }

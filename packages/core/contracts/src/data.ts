@@ -76,9 +76,20 @@ export interface InvalidRecord {
 }
 export type Reader<Row> = (options: ReadOptions) => AsyncIterable<Batch<Row>>
 
+/**
+ * What lineage calls a table, by the rules of https://openlineage.io/docs/spec/naming for its kind (`postgres://{host}:{port}` and `{database}.{schema}.{table}`), so that what others say about the same data joins.
+ * In a manifest both are patterns: `{field}` stands for a field of the config (dotted; of a URL its scheme, host, port and path), `{table}` for the stream or table. Where the namespace is `file`, the name becomes an absolute path.
+ */
+export interface DatasetName {
+  readonly namespace: string
+  readonly name: string
+}
+
 /** A table as a source describes it at run time, or as a sink is asked to hold it. */
 export interface Discovered {
   readonly name: string
+  /** What lineage calls it, in full, where the manifest's pattern cannot say. */
+  readonly dataset?: DatasetName
   /** JSON Schema of one record (an object with `properties`). */
   readonly schema: JsonSchema
   readonly primaryKey?: readonly string[]
@@ -93,6 +104,8 @@ export const deletedAt = '_deleted_at'
 export interface Sink<Row extends z.ZodType = z.ZodType> {
   /** The fixed shape that the partner takes (metrics, logs); absent: tables are made from the stream's own schema (warehouses, files). */
   readonly schema?: Row
+  /** What lineage calls its tables; default the manifest's. */
+  readonly dataset?: DatasetName
   readonly accepts: readonly Encoding[]
   readonly dispositions: readonly Disposition[]
   /** What it can do with records that are gone: remove them (`hard`), or keep them and note in the column `_deleted_at` when that was seen (`soft`). Default: none. */
