@@ -216,6 +216,7 @@ export const connectUnknown = (
       (connector.open as (opening: object) => object)({
         config,
         http: network.http,
+        socket: network.socket,
         credentials: { scheme: schemeName, ...(scheme?.exposed === true && credentials) },
         name: partner,
       }) as AnySession,

@@ -14,7 +14,7 @@ import type {
 } from './data.ts'
 import type { EventSource, EventTypes } from './events.ts'
 import type { AuthScheme } from './auth.ts'
-import type { OpenHttp } from './network.ts'
+import type { OpenHttp, OpenSocket } from './network.ts'
 import type { RestStream } from './rest.ts'
 import type { Policy } from './shared.ts'
 
@@ -75,6 +75,8 @@ type OpenedOf<M> = { [N in SchemeOf<M>]: { readonly scheme: N } & Exposed<Part<M
 export interface Opening<M extends Manifest> {
   readonly config: ConfigOf<M>
   readonly http: OpenHttp
+  /** For protocols that are not HTTP; absent where the host's copy of connect is older than this. */
+  readonly socket?: OpenSocket
   /** The chosen scheme's name; with its fields only where the scheme is `exposed`. */
   readonly credentials: OpenedOf<M>
   /** The connection's name, for error messages. */

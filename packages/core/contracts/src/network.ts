@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import type { z } from 'zod'
 import type { CallOptions, Effect } from './operations.ts'
 import type { ErrorCode } from './errors.ts'
@@ -89,3 +90,19 @@ export interface Certificate {
   readonly key: string
 }
 export type OpenHttp = (baseUrl: string, options?: HttpOptions) => Http
+
+export interface SocketOptions extends CallOptions {
+  /** Until the socket is there; default: the policy's `connectTimeoutMs`. */
+  readonly timeoutMs?: number
+}
+/** A socket on which nothing was sent yet; its owner ends it. */
+export interface OpenedSocket {
+  readonly socket: Duplex
+  /** What TLS over it has to keep to, as the host says: `ca` is trusted besides the well-known ones. */
+  readonly tls: { readonly minVersion: 'TLSv1.2' | 'TLSv1.3'; readonly ca?: string }
+}
+/** The way out for protocols that are not HTTP: a socket to one of the manifest's hosts (`'{host}:{port}'`), its address checked as those of requests are. Limits, retries and proxies are not applied. */
+export type OpenSocket = (
+  address: { readonly host: string; readonly port: number },
+  options?: SocketOptions,
+) => Promise<OpenedSocket>

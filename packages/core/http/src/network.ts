@@ -110,6 +110,11 @@ export const openNetwork = (options: NetworkOptions): Network => {
   options.closed?.addEventListener('abort', end, { once: true })
   return {
     http: (baseUrl, settings) => openBase(wire, () => authorizer, baseUrl, settings),
+    socket: async (address, call) => {
+      const { openSocket } = await import('./socket.ts')
+      const { connectTimeoutMs } = guard.policy()
+      return openSocket({ partner, hosts, runtime, connectTimeoutMs, closed: options.closed }, address, call)
+    },
     requests: () => wire.counts.requests,
     oldTls: runtime.tls?.minVersion === 'TLSv1.2',
     guard,

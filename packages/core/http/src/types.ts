@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici'
-import type { Authorizer, CallOptions, CircuitState, ErrorCode, OpenHttp, Policy, Shared } from '@ecokit/contracts'
+import type { Authorizer, CallOptions, CircuitState, ErrorCode, OpenHttp, OpenSocket, Policy, Shared } from '@ecokit/contracts'
 import type { Guard } from './guard.ts'
 
 export interface Clock {
@@ -120,6 +120,7 @@ export interface NetworkOptions {
 
 export interface Network {
   readonly http: OpenHttp
+  readonly socket: OpenSocket
   /** True where TLS 1.2 is allowed, for health. */
   readonly oldTls: boolean
   /** Ends what is under way with `cancelled` and frees the sockets; calls after it fail with `cancelled`. */

@@ -1,0 +1,84 @@
+import { connect } from 'node:net'
+import { integrationError, type OpenedSocket, type SocketOptions } from '@ecokit/contracts'
+import type { Host } from './hosts.ts'
+import { reachOf } from './reach.ts'
+import { guardedLookup } from './transport.ts'
+import type { NetworkRuntime } from './types.ts'
+
+/** What all sockets of one connection share. */
+export interface SocketSettings {
+  readonly partner: string
+  readonly hosts: readonly Host[]
+  readonly runtime: NetworkRuntime
+  readonly connectTimeoutMs: number
+  /** Aborted when the owner is closed. */
+  readonly closed: AbortSignal | undefined
+}
+
+/** Opens a socket to a declared host for a protocol that is not HTTP; the address is checked before and after it is made, as those of requests are. */
+export const openSocket = async (
+  { partner, hosts, runtime, connectTimeoutMs, closed }: SocketSettings,
+  { host, port }: { readonly host: string; readonly port: number },
+  options: SocketOptions = {},
+): Promise<OpenedSocket> => {
+  const origin = URL.parse(`https://${host}:${port}`)?.origin
+  const place = `${host}:${port}`
+  if (origin === undefined || !hosts.some((each) => each.origin === origin))
+    throw integrationError('host_not_allowed', {
+      partner,
+      what: `${place} is not among the hosts that the connector declares`,
+      next: 'Report it to the maker of the connector',
+      details: { host: place },
+    })
+  const reach = reachOf(partner, origin, hosts, runtime.privateNetworks)
+  const refusal = reach.refusal()
+  if (refusal !== undefined) throw refusal
+  const signals = [options.signal, closed].filter((signal) => signal !== undefined)
+  const timeoutMs = options.timeoutMs ?? connectTimeoutMs
+  const socket = connect({ host, port, lookup: guardedLookup(reach, runtime.lookup) })
+  socket.setNoDelay(true)
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const cancel = () =>
+        reject(integrationError('cancelled', { partner, what: `connecting to ${place} was cancelled`, details: {} }))
+      const late = () =>
+        reject(
+          integrationError('timeout', {
+            partner,
+            what: `${place} did not answer within ${timeoutMs} ms`,
+            next: 'See whether the host and the port are right, and whether a firewall is in the way',
+            details: { timeoutMs },
+          }),
+        )
+      const timer = setTimeout(late, timeoutMs)
+      const end = (done: () => void) => {
+        clearTimeout(timer)
+        for (const signal of signals) signal.removeEventListener('abort', cancel)
+        done()
+      }
+      socket.once('connect', () => end(resolve))
+      socket.once('error', (error) => end(() => reject(error)))
+      for (const signal of signals) {
+        signal.addEventListener('abort', cancel, { once: true })
+        if (signal.aborted) cancel()
+      }
+    })
+    // Node asks no lookup for a host that is an address.
+    const address = socket.remoteAddress
+    if (address === undefined || !reach.allows(address))
+      throw reach.refusal(address) ?? Object.assign(new Error('closed at once'), { code: 'ECONNRESET' })
+  } catch (thrown) {
+    socket.on('error', () => {}).destroy()
+    const { code, errors } = thrown as { code?: unknown; errors?: readonly { code?: unknown }[] }
+    if ('ecokit' in (thrown as object)) throw thrown
+    const cause = [code, ...(errors ?? []).map((each) => each.code)].find((each) => typeof each === 'string')
+    throw integrationError('unavailable', {
+      partner,
+      what: `${place} cannot be reached${cause === undefined ? '' : ` (${cause})`}`,
+      next: 'See whether the host and the port are right and the server runs',
+      details: cause === undefined ? {} : { cause },
+    })
+  }
+  const { minVersion = 'TLSv1.3', ca } = runtime.tls ?? {}
+  return { socket, tls: { minVersion, ...(ca !== undefined && { ca }) } }
+}
