@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util'
 import { packAll, run } from '@ecokit/packed'
 import { runPython, startMlflow } from '@ecokit/peers'
 import { interleave, print, sample, summarise, type Summary } from './measure.ts'
+import { others } from './others.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -147,6 +148,24 @@ const suites: Readonly<
       title: `REST pages to Parquet, ${values.rows} rows (goal B1 of the sync engine: 0.9 of the raw split by CPU)`,
       unit: 'rows',
       run: pages,
+    },
+  ],
+  others: [
+    {
+      title: `The same job by the tools that people use, ${values.rows} rows, from the start of the process; (*) keeps tags as JSON text`,
+      unit: 'rows',
+      run: () =>
+        withServer(Number(values.rows), async (url) =>
+          summarise(
+            await others({
+              url,
+              rows: values.rows,
+              rounds,
+              scratch,
+              ours: { 'bare split + DuckDB (no check)': 'split', 'flow: connector to Parquet': 'flow' },
+            }),
+          ),
+        ),
     },
   ],
   mlflow: [{ title: `Runs of a real MLflow server, ${values.runs} runs`, unit: 'rows', run: mlflow }],

@@ -154,7 +154,8 @@ const build = async (environment: Environment, stamp: string, options: PythonOpt
   say(`The Python environment for ${environment.title} is ready`)
 }
 
-const prepare = async (environment: Environment, options: PythonOptions): Promise<string> => {
+/** The path of a Python that has what an environment asks for; built on the first call under a lock, reused later. Throws `unavailable` with what is missing. */
+export const pythonIn = async (environment: Environment, options: PythonOptions = {}): Promise<string> => {
   const stamp = createHash('sha256')
     .update(await readFile(environment.requirements))
     .digest('hex')
@@ -166,9 +167,9 @@ const prepare = async (environment: Environment, options: PythonOptions): Promis
   return executableOf(environment)
 }
 /** The path of a Python that has MLflow and scikit-learn; built on the first call under a lock, reused later. Throws `unavailable` with what is missing. */
-export const python = (options: PythonOptions = {}): Promise<string> => prepare(mlflowEnvironment, options)
+export const python = (options: PythonOptions = {}): Promise<string> => pythonIn(mlflowEnvironment, options)
 /** The same with moto. */
-export const motoPython = (options: PythonOptions = {}): Promise<string> => prepare(motoEnvironment, options)
+export const motoPython = (options: PythonOptions = {}): Promise<string> => pythonIn(motoEnvironment, options)
 
 export interface RunPythonOptions extends PythonOptions {
   /** Each line of its standard output as it comes. */
