@@ -21,3 +21,5 @@ export const motoFolder = script('../../.cache/moto')
 /** Runs a Node program until this process is gone. */
 export const serveNodeScript = fileURLToPath(new URL('./serve.mjs', import.meta.url))
 export const azuriteFolder = script('../../.cache/azurite')
+/** Programs and an empty cluster to copy. */
+export const postgresFolder = script('../../.cache/postgres')

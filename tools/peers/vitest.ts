@@ -1,6 +1,7 @@
 import { describe } from 'vitest'
 import { isIntegrationError } from '@ecokit/contracts'
 import { azurite } from './azurite.ts'
+import { postgres } from './postgres-programs.ts'
 import { motoPython, python } from './python.ts'
 import { toxiproxy } from './toxiproxy.ts'
 
@@ -9,6 +10,7 @@ const peers = {
   mlflow: () => python({ progress }),
   moto: () => motoPython({ progress }),
   azurite: () => azurite({ progress }),
+  postgres: () => postgres({ progress }),
   toxiproxy: () => toxiproxy({ progress }),
 }
 
