@@ -1,1 +1,2 @@
-export {}
+export * from '@ecokit/connect'
+export { httpSink } from './http-sink.ts'

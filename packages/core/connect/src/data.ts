@@ -108,6 +108,13 @@ export const checkWrite = (partner: string, name: string, declared: Sink, option
       what: `${name}: prune: only a merge can remove the rows that a pass did not bring`,
       details: { field: 'prune' },
     })
+  if (prune === true && declared.prunes === false)
+    throw integrationError('unsupported', {
+      partner,
+      what: `${table.name}: the sink ${name} cannot find the rows that a pass did not bring`,
+      next: 'Leave prune out, or set deletes: ignore on the stream',
+      details: { what: 'prune' },
+    })
 }
 
 interface Sieved {

@@ -110,6 +110,8 @@ export interface Sink<Row extends z.ZodType = z.ZodType> {
   readonly dispositions: readonly Disposition[]
   /** What it can do with records that are gone: remove them (`hard`), or keep them and note in the column `_deleted_at` when that was seen (`soft`). Default: none. */
   readonly deletes?: readonly Deletes[]
+  /** False: it merges and cannot find the rows that a pass did not bring, as `prune` asks. Default: true. */
+  readonly prunes?: false
   /** Which changes of a table's columns it takes without being overwritten. Default: none. */
   readonly changes?: readonly ('add_column' | 'widen')[]
   /** `transaction`: rows and checkpoint commit together. `idempotent`: a replay changes nothing. `at_least_once`: a replay may double rows. */
