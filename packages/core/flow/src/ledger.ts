@@ -1,8 +1,8 @@
 import { toJson } from '@ecokit/contracts'
 import type { NewRow, Row, Store } from '@ecokit/store'
 import type { PlannedStream } from './plan.ts'
-import { readState, type FlowState } from './state.ts'
-import { noCounts, type Counts, type Failure, type RunStatus } from './types.ts'
+import { readState, stateKey, type FlowState } from './state.ts'
+import { noCounts, type Counts, type Failure, type RunStatus, type Window } from './types.ts'
 
 /** What is written about a stream while it runs. */
 export type StreamPatch = Partial<
@@ -13,7 +13,11 @@ export type StreamPatch = Partial<
 /** Everything that a run writes into the store. */
 export interface Ledger {
   /** Gives the run its row. */
-  open(run: Pick<NewRow<'runs'>, 'pipeline' | 'source' | 'sink' | 'trigger' | 'full' | 'holder'>): Promise<void>
+  open(
+    run: Pick<NewRow<'runs'>, 'pipeline' | 'source' | 'sink' | 'trigger' | 'full' | 'holder'> & {
+      readonly window: Window | undefined
+    },
+  ): Promise<void>
   /** Gives each of its streams a row. */
   begin(streams: readonly PlannedStream[]): Promise<void>
   stream(name: string, patch: StreamPatch): Promise<void>
@@ -53,7 +57,13 @@ export const openLedger = (store: Store, run: string, now: () => number): Ledger
     return rows[0]?.cancel_requested_at != null
   }
   return {
-    open: async (row) => {
+    open: async ({ window, ...given }) => {
+      const row = {
+        ...given,
+        kind: window === undefined ? ('sync' as const) : ('backfill' as const),
+        backfill_since: window?.since ?? null,
+        backfill_until: window?.until ?? null,
+      }
       const at = now()
       const times = { started_at: at, ended_at: null, heartbeat_at: at, updated_at: at, cancel_requested_at: null }
       const blank = { warnings: '[]', error_code: null, error_message: null }
@@ -72,14 +82,15 @@ export const openLedger = (store: Store, run: string, now: () => number): Ledger
         requests: 0,
         ...noCounts,
       }
-      const rows = streams.map(({ stream, table, mode, disposition }, position) => ({
+      const rows = streams.map(({ stream, table, mode, disposition, window, drift }, position) => ({
         run_id: run,
         stream,
         table_name: table,
         position,
         status: 'waiting' as const,
-        mode,
+        mode: window === undefined ? mode : ('backfill' as const),
         disposition,
+        drift: toJson(drift),
         updated_at: at,
         ...blank,
       }))
@@ -104,11 +115,15 @@ export const openLedger = (store: Store, run: string, now: () => number): Ledger
         updated_at: now(),
       }
       await db.transaction().execute(async (transaction) => {
-        await transaction
-          .insertInto('flow_state')
-          .values({ key, ...row })
-          .onConflict((conflict) => conflict.column('key').doUpdateSet(row))
-          .execute()
+        // Of a window that was read to its end nothing has to be known any more.
+        if (state.mode === 'backfill' && state.complete)
+          await transaction.deleteFrom('flow_state').where('key', '=', key).execute()
+        else
+          await transaction
+            .insertInto('flow_state')
+            .values({ key, ...row })
+            .onConflict((conflict) => conflict.column('key').doUpdateSet(row))
+            .execute()
         await touch(name, patch, transaction)
         await beat(transaction)
       })
@@ -176,7 +191,9 @@ export const buryRuns = async (
   store.db.transaction().execute(async (transaction) => {
     const running = await transaction.selectFrom('runs').selectAll().where('status', '=', 'running').execute()
     const dead: DeadRun[] = []
-    for (const { id, pipeline } of running.filter(isDead)) {
+    for (const { id, pipeline, kind, backfill_since, backfill_until } of running.filter(isDead)) {
+      const window =
+        kind === 'backfill' ? { since: backfill_since ?? undefined, until: backfill_until ?? undefined } : undefined
       const at = now()
       const mark = { error_code: ended.code, error_message: ended.message, ended_at: at, updated_at: at }
       await transaction
@@ -194,7 +211,7 @@ export const buryRuns = async (
         const kept = await transaction
           .selectFrom('flow_state')
           .select('checkpoint')
-          .where('key', '=', `${pipeline}/${stream}`)
+          .where('key', '=', stateKey(pipeline, stream, window))
           .executeTakeFirst()
         const state = readState(kept?.checkpoint == null ? undefined : JSON.parse(kept.checkpoint), table_name)
         await transaction

@@ -1,25 +1,54 @@
-import { integrationError, jsonSchema, type AnyConnection, type Discovered, type Sink } from '@ecokit/contracts'
-import type { Disposition } from '@ecokit/contracts'
-import type { PipelineStream } from './types.ts'
+import { deletedAt, jsonSchema } from '@ecokit/contracts'
+import type {
+  AnyConnection,
+  Deletes,
+  Discovered,
+  Disposition,
+  IntegrationError,
+  QualityRule,
+  Sink,
+} from '@ecokit/contracts'
+import type { Mapping } from './mapping.ts'
+import { planMapping } from './plan-mapping.ts'
+import { invalid, unsupported } from './refusals.ts'
+import { propertiesOf } from './schemas.ts'
+import type { PipelineStream, SchemaChange, Window } from './types.ts'
 
 /** A stream with everything decided: how it is read, how it is written and what its table looks like. */
-export interface PlannedStream extends PipelineStream {
+export interface PlannedStream {
+  readonly stream: string
+  readonly wanted: PipelineStream
   readonly table: string
   readonly mode: 'full_refresh' | 'incremental'
   readonly disposition: Disposition
-  /** What the sink is asked to hold. */
+  readonly lagMs: number | undefined
+  /** What happens to rows that are gone at the source. */
+  readonly deletes: Deletes | 'ignore'
+  /** What the sink is asked to hold, with columns after renaming. */
   readonly target: Discovered
+  /** The stream as its source has it. */
+  readonly origin: Discovered
+  readonly mapping: Mapping
+  /** The column of the cursor. */
+  readonly cursor: string | undefined
+  /** Rules that the connector declares, about fields of the source. */
+  readonly declaredQuality: readonly QualityRule[]
+  /** What a backfill reads; undefined: it is none. */
+  readonly window: Window | undefined
+  /** How the schema differs from what was agreed to. */
+  readonly drift: readonly SchemaChange[]
+  /** Why the stream is not run; its other fields may be guesses then. */
+  readonly halted: IntegrationError | undefined
+  /** True for a new stream that the schema contract leaves out: it ends without having read anything. */
+  readonly skipped: boolean
 }
 
-interface Known {
+/** A stream as its source offers it. */
+export interface Known {
   readonly table: Discovered
   readonly cursor: string | undefined
+  readonly quality: readonly QualityRule[]
 }
-
-const unsupported = (partner: string, what: string, next: string) =>
-  integrationError('unsupported', { partner, what, next, details: { what } })
-const invalid = (partner: string, field: string, message: string, next: string) =>
-  integrationError('invalid_config', { partner, what: `${field}: ${message}`, next, details: { field } })
 
 /** Declared streams, and discovered tables where the source has them and they are asked for. */
 const catalogue = async (
@@ -28,11 +57,12 @@ const catalogue = async (
   signal: AbortSignal | undefined,
 ): Promise<ReadonlyMap<string, Known>> => {
   const known = new Map<string, Known>()
-  for (const [name, { schema, primaryKey, cursor }] of Object.entries(source.manifest.streams ?? {}))
-    known.set(name, { table: { name, schema: jsonSchema(schema), ...(primaryKey && { primaryKey }) }, cursor })
+  for (const [name, { schema, primaryKey, cursor, quality = [] }] of Object.entries(source.manifest.streams ?? {}))
+    known.set(name, { table: { name, schema: jsonSchema(schema), ...(primaryKey && { primaryKey }) }, cursor, quality })
   const complete = wanted?.every(({ stream }) => known.has(stream)) ?? false
   if (source.discover !== undefined && !complete)
-    for await (const table of source.discover({ signal })) known.set(table.name, { table, cursor: undefined })
+    for await (const table of source.discover({ signal }))
+      known.set(table.name, { table, cursor: undefined, quality: [] })
   return known
 }
 
@@ -49,6 +79,62 @@ const chooseManner = (wanted: PipelineStream, { table, cursor }: Known, { dispos
   return { mode, disposition: merges ? 'merge' : 'append' }
 }
 
+/** Refuses a way of writing that would lose or double rows. */
+const checkManner = (
+  source: string,
+  sinkPartner: string,
+  sink: Sink,
+  wanted: PipelineStream,
+  known: Known,
+  manner: Manner,
+): void => {
+  const { stream } = wanted
+  const at = `streams.${stream}`
+  const { mode, disposition } = manner
+  if (mode === 'incremental' && known.cursor === undefined)
+    throw invalid(source, `${at}.mode`, `${stream} has no cursor to go on from`, 'Use full_refresh')
+  if (mode === 'incremental' && disposition === 'overwrite')
+    throw invalid(
+      source,
+      `${at}.disposition`,
+      'an incremental read would overwrite the table with the newest rows alone',
+      'Use merge, append, or full_refresh',
+    )
+  if (!sink.dispositions.includes(disposition))
+    throw unsupported(sinkPartner, `the sink cannot ${disposition}`, `Choose one of: ${sink.dispositions.join(', ')}`)
+  if (disposition === 'merge' && known.table.primaryKey === undefined)
+    throw invalid(source, `${at}.disposition`, `${stream} has no primary key to merge by`, 'Use another one')
+  if (disposition === 'append' && sink.commit === 'at_least_once' && wanted.allowDuplicates !== true)
+    throw invalid(
+      sinkPartner,
+      `${at}.disposition`,
+      'after a crash this sink could hold rows twice, and append cannot find them',
+      'Use merge where the sink can, or accept it with allow_duplicates',
+    )
+}
+
+/** What is done with rows that are gone: what was asked for, if the sink can, else what it can. */
+const chooseDeletes = (
+  sinkPartner: string,
+  { deletes: can = [] }: Sink,
+  wanted: PipelineStream,
+  { disposition }: Manner,
+): Deletes | 'ignore' => {
+  const { stream, deletes } = wanted
+  if (deletes === undefined) return can.includes('hard') ? 'hard' : 'ignore'
+  if (deletes === 'ignore') return deletes
+  const at = `streams.${stream}.deletes`
+  if (!can.includes(deletes))
+    throw unsupported(
+      sinkPartner,
+      `${at}: the sink has no ${deletes} deletes`,
+      `Choose one of: ${[...can, 'ignore'].join(', ')}`,
+    )
+  if (deletes === 'soft' && disposition !== 'merge')
+    throw invalid(sinkPartner, at, 'only a merge finds the row again that is gone', 'Use merge, or hard')
+  return deletes
+}
+
 const planOne = (
   source: AnyConnection,
   sinkPartner: string,
@@ -57,30 +143,50 @@ const planOne = (
   known: Known,
 ): PlannedStream => {
   const { stream } = wanted
-  const at = `streams.${stream}`
-  const { mode, disposition } = chooseManner(wanted, known, sink)
-  if (mode === 'incremental' && known.cursor === undefined)
-    throw invalid(source.name, `${at}.mode`, `${stream} has no cursor to go on from`, 'Use full_refresh')
-  if (mode === 'incremental' && disposition === 'overwrite')
+  const manner = chooseManner(wanted, known, sink)
+  checkManner(source.name, sinkPartner, sink, wanted, known, manner)
+  const deletes = chooseDeletes(sinkPartner, sink, wanted, manner)
+  const table = wanted.table ?? stream
+  const { mapping, target, cursor } = planMapping(source.name, wanted, known)
+  if (deletes === 'soft' && Object.hasOwn(propertiesOf(target.schema), deletedAt))
     throw invalid(
       source.name,
-      `${at}.disposition`,
-      'an incremental read would overwrite the table with the newest rows alone',
-      'Use merge, append, or full_refresh',
+      `streams.${stream}.deletes`,
+      `the column ${deletedAt} is kept for soft deletes`,
+      'Rename it',
     )
-  if (!sink.dispositions.includes(disposition))
-    throw unsupported(sinkPartner, `the sink cannot ${disposition}`, `Choose one of: ${sink.dispositions.join(', ')}`)
-  if (disposition === 'merge' && known.table.primaryKey === undefined)
-    throw invalid(source.name, `${at}.disposition`, `${stream} has no primary key to merge by`, 'Use another one')
-  if (disposition === 'append' && sink.commit === 'at_least_once' && wanted.allowDuplicates !== true)
-    throw invalid(
-      sinkPartner,
-      `${at}.disposition`,
-      'after a crash this sink could hold rows twice, and append cannot find them',
-      'Use merge where the sink can, or accept it with allow_duplicates',
-    )
-  const table = wanted.table ?? stream
-  return { ...wanted, table, mode, disposition, target: { ...known.table, name: table } }
+  return {
+    stream,
+    wanted,
+    table,
+    ...manner,
+    lagMs: wanted.lagMs,
+    deletes,
+    target: { ...target, name: table },
+    origin: known.table,
+    mapping,
+    cursor,
+    declaredQuality: known.quality,
+    window: undefined,
+    drift: [],
+    halted: undefined,
+    skipped: false,
+  }
+}
+
+/** The sink of that name and what it can do. */
+export const sinkOf = (sink: AnyConnection, sinkName: string): Sink => {
+  const sinks = sink.manifest.sinks ?? {}
+  const declared = Object.hasOwn(sinks, sinkName) ? sinks[sinkName] : undefined
+  if (declared === undefined || sink.write === undefined)
+    throw unsupported(sink.name, `there is no sink ${sinkName}`, `Choose one of: ${Object.keys(sinks).join(', ')}`)
+  return declared
+}
+
+interface PlanOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Called with a stream that cannot be planned; what it gives stands in the plan's place, if anything. */
+  readonly rescue?: ((wanted: PipelineStream, known: Known, error: unknown) => PlannedStream | undefined) | undefined
 }
 
 /** Decides everything that a pipeline leaves open and refuses what would lose or double rows. */
@@ -89,15 +195,12 @@ export const planned = async (
   sink: AnyConnection,
   sinkName: string,
   wanted: readonly (string | PipelineStream)[] | undefined,
-  options: { readonly signal?: AbortSignal | undefined } = {},
+  { signal, rescue }: PlanOptions = {},
 ): Promise<readonly PlannedStream[]> => {
-  const sinks = sink.manifest.sinks ?? {}
-  const declared = Object.hasOwn(sinks, sinkName) ? sinks[sinkName] : undefined
-  if (declared === undefined || sink.write === undefined)
-    throw unsupported(sink.name, `there is no sink ${sinkName}`, `Choose one of: ${Object.keys(sinks).join(', ')}`)
+  const declared = sinkOf(sink, sinkName)
   if (source.read === undefined) throw unsupported(source.name, 'it has no streams to read', 'Choose another source')
   const asked = wanted?.map((one) => (typeof one === 'string' ? { stream: one } : one))
-  const known = await catalogue(source, asked, options.signal)
+  const known = await catalogue(source, asked, signal)
   const plans = (asked ?? [...known.keys()].map((stream): PipelineStream => ({ stream }))).map((one) => {
     const found = known.get(one.stream)
     if (found === undefined)
@@ -106,11 +209,21 @@ export const planned = async (
         `there is no stream ${one.stream}`,
         `Choose one of: ${[...known.keys()].join(', ')}`,
       )
-    return planOne(source, sink.name, declared, one, found)
+    try {
+      return planOne(source, sink.name, declared, one, found)
+    } catch (error) {
+      const rescued = rescue?.(one, found, error)
+      if (rescued === undefined) throw error
+      return rescued
+    }
   })
-  for (const [index, { stream, table }] of plans.entries())
-    if (plans.some((other, place) => place < index && (other.table === table || other.stream === stream)))
+  const [tables, streams] = [new Set<string>(), new Set<string>()]
+  for (const { stream, table } of plans) {
+    if (tables.has(table) || streams.has(stream))
       throw invalid(source.name, `streams.${stream}.table`, `the table ${table} is written twice`, 'Name another table')
+    tables.add(table)
+    streams.add(stream)
+  }
   return plans
 }
 
@@ -122,4 +235,9 @@ export const planStreams = async (
   wanted?: readonly (string | PipelineStream)[],
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<readonly PipelineStream[]> =>
-  (await planned(source, sink, sinkName, wanted, options)).map(({ target: _target, ...stream }) => stream)
+  (await planned(source, sink, sinkName, wanted, options)).map(({ wanted: given, table, mode, disposition }) => ({
+    ...given,
+    table,
+    mode,
+    disposition,
+  }))

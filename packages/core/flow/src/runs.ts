@@ -1,7 +1,7 @@
 import type { ErrorCode } from '@ecokit/contracts'
 import type { Row, Store } from '@ecokit/store'
 import { lineageEvent, type LineageEvent } from './lineage.ts'
-import type { Failure, Run, StreamRun } from './types.ts'
+import type { Failure, Run, SchemaChange, StreamRun } from './types.ts'
 
 const iso = (at: number): string => new Date(at).toISOString()
 const isoOrNull = (at: number | null): string | null => (at === null ? null : iso(at))
@@ -26,7 +26,8 @@ const toStream = (row: Row<'run_streams'>): StreamRun => ({
   bytes: row.bytes,
   startedAt: isoOrNull(row.started_at),
   endedAt: isoOrNull(row.ended_at),
-  durationMs: row.started_at === null ? 0 : (row.ended_at ?? row.updated_at) - row.started_at,
+  durationMs: row.started_at === null ? 0 : Math.max(0, (row.ended_at ?? row.updated_at) - row.started_at),
+  drift: JSON.parse(row.drift) as SchemaChange[],
   ...failure(row),
 })
 
@@ -37,6 +38,9 @@ const toRun = (row: Row<'runs'>, streams: readonly Row<'run_streams'>[]): Run =>
   sink: row.sink,
   trigger: row.trigger,
   full: row.full === 1,
+  ...(row.kind === 'backfill' && {
+    backfill: { since: row.backfill_since ?? undefined, until: row.backfill_until ?? undefined },
+  }),
   status: row.status,
   startedAt: iso(row.started_at),
   endedAt: isoOrNull(row.ended_at),

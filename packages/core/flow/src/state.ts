@@ -1,7 +1,8 @@
 import type { Checkpoint } from '@ecokit/contracts'
 import { z } from 'zod'
+import { hasPassed } from './clock.ts'
 import type { PlannedStream } from './plan.ts'
-import type { Counts, PassMode } from './types.ts'
+import type { Counts, PassMode, Window } from './types.ts'
 
 const counts = z.object({
   read: z.int(),
@@ -39,6 +40,12 @@ export const readState = (stored: unknown, table: string): FlowState | undefined
   return parsed.success && parsed.data.table === table ? parsed.data : undefined
 }
 
+/** Under which the state of a stream is kept; a backfill's beside the stream's own, which it never touches. */
+export const stateKey = (pipeline: string, stream: string, window?: Window): string =>
+  window === undefined
+    ? `${pipeline}/${stream}`
+    : `${pipeline}/${stream}#backfill/${window.since ?? ''}/${window.until ?? ''}`
+
 /** One pass over a stream: where it starts and what it may do. */
 export interface Pass {
   readonly mode: PassMode
@@ -50,11 +57,13 @@ export interface Pass {
   readonly stepwise: boolean
   readonly startedAt: number
   readonly before: FlowState | undefined
+  /** Bounds of a backfill. */
+  readonly window?: Window | undefined
 }
 
 /** Decides how the stream is read this time. */
 export const decidePass = (
-  { mode, disposition }: Pick<PlannedStream, 'mode' | 'disposition'>,
+  { mode, disposition, deletes, window }: Pick<PlannedStream, 'mode' | 'disposition' | 'deletes' | 'window'>,
   before: FlowState | undefined,
   about: {
     readonly full: boolean
@@ -65,12 +74,19 @@ export const decidePass = (
   },
 ): Pass => {
   const merge = disposition === 'merge'
-  const everything = { from: undefined, prune: merge, stepwise: merge, startedAt: about.now, before }
+  if (window !== undefined) {
+    // Of a window that was read to its end nothing is known any more: asked for again, it is read again.
+    const cutOff = before?.complete === false ? before : undefined
+    const startedAt = cutOff?.startedAt ?? about.now
+    return { mode: 'backfill', from: cutOff?.source, prune: false, stepwise: true, startedAt, before: cutOff, window }
+  }
+  const prune = merge && deletes !== 'ignore'
+  const everything = { from: undefined, prune, stepwise: merge, startedAt: about.now, before }
   if (mode === 'full_refresh') return { mode, ...everything }
   const due =
     about.reconcileEveryMs !== undefined &&
     before?.reconciledAt !== undefined &&
-    about.now - before.reconciledAt >= about.reconcileEveryMs
+    hasPassed(before.reconciledAt, about.now, about.reconcileEveryMs)
   const leftOff = about.noted?.mode === 'reconcile' && !about.noted.complete
   if (merge && (about.full || due || leftOff)) return { mode: 'reconcile', ...everything }
   // A pass that was cut off goes on, and began when its first run did: what changed since then counts as unseen.
@@ -93,12 +109,13 @@ export const nextState = (
   const { mode, before, startedAt } = pass
   const { complete, run, table, origin } = about
   const source =
-    mode === 'incremental' || (mode === 'reconcile' && complete)
+    mode === 'incremental' || mode === 'backfill' || (mode === 'reconcile' && complete)
       ? (about.source ?? before?.source)
       : mode === 'reconcile'
         ? before?.source
         : undefined
-  const sawEverything = complete && (mode !== 'incremental' || before?.reconciledAt === undefined)
+  const sawEverything =
+    complete && mode !== 'backfill' && (mode !== 'incremental' || before?.reconciledAt === undefined)
   const reconciledAt = sawEverything ? startedAt : before?.reconciledAt
   return {
     flow: 1,

@@ -1,11 +1,14 @@
 import { integrationError, isIntegrationError, toIntegrationError, type IntegrationError } from '@ecokit/contracts'
 import type { Store } from '@ecokit/store'
+import { hasPassed } from './clock.ts'
 import { isGone, newRunId } from './ids.ts'
 import { takeLease, type PipelineLease } from './lease.ts'
 import { buryRuns, ended, openLedger, type Ledger, type StreamPatch } from './ledger.ts'
 import { describeJob, type LineageEvent, type StreamJob } from './lineage.ts'
 import { openLineageLog, type LineageLog } from './lineage-log.ts'
-import { planned as plan, type PlannedStream } from './plan.ts'
+import type { PlannedStream } from './plan.ts'
+import { backfillWindow, planRun } from './plan-run.ts'
+import { invalid } from './refusals.ts'
 import { getRun } from './runs.ts'
 import { syncStream } from './stream.ts'
 import {
@@ -32,6 +35,33 @@ interface Running {
   readonly log: LineageLog
   readonly warnings: string[]
   readonly now: () => number
+  /** Counts the requests of one stream from now on. */
+  readonly meter: () => Meter
+}
+
+/** Counts the requests of one stream. */
+interface Meter {
+  /** How many it has made so far. */
+  (): number
+  /** To be called when it makes none any more. */
+  readonly end: () => void
+}
+/** Gives each request of the source to one of the streams that run, whichever asks first. */
+const openMeter = (total: () => number): (() => Meter) => {
+  let seen = 0
+  let running = 0
+  return () => {
+    let own = 0
+    if (running === 0) seen = total()
+    running += 1
+    const count = (): number => {
+      const now = total()
+      own += now - seen
+      seen = now
+      return own
+    }
+    return Object.assign(count, { end: () => (running -= 1) })
+  }
 }
 
 /** Whoever watches must not stop the sync. */
@@ -72,16 +102,16 @@ const jobOf = (planned: PlannedStream, { id, options }: Running): StreamJob => {
 
 /** Runs one stream and writes its account; gives the error that ended it, if one did. */
 const runStream = async (planned: PlannedStream, running: Running): Promise<IntegrationError | undefined> => {
-  const { options, ledger, controller, fence, log, now, id, warnings } = running
+  const { options, ledger, controller, fence, log, now, id, warnings, meter } = running
   const { pipeline, onProgress, full = false, commitBytes = defaultCommitBytes } = options
   const { stream } = planned
   const job = jobOf(planned, running)
-  const requestsBefore = pipeline.requests?.() ?? 0
-  const requests = (): number => (pipeline.requests?.() ?? 0) - requestsBefore
-  let mode: PassMode = planned.mode
+  const requests = meter()
+  let mode: PassMode = planned.window === undefined ? planned.mode : 'backfill'
   let committed: Counts = noCounts
   let savedAt = now()
   let tracedAt: number | undefined
+  let saving: Promise<void> | undefined
 
   const tell = (status: Progress['status'], counts: Counts): void => {
     callQuietly(() =>
@@ -94,6 +124,7 @@ const runStream = async (planned: PlannedStream, running: Running): Promise<Inte
     log.emit(describeJob(job, { type, at, ...about }))
   }
   const finish = async (status: Progress['status'], error?: IntegrationError): Promise<void> => {
+    await saving
     const patch: StreamPatch = { status, ...committed, requests: requests(), ended_at: now() }
     await ledger.stream(stream, {
       ...patch,
@@ -104,35 +135,44 @@ const runStream = async (planned: PlannedStream, running: Running): Promise<Inte
 
   try {
     controller.signal.throwIfAborted()
+    if (planned.halted !== undefined) throw planned.halted
     await ledger.stream(stream, { status: 'running', started_at: now() })
     trace('START')
     tell('running', noCounts)
-    await syncStream(planned, {
-      run: id,
-      pipeline,
-      full,
-      ledger,
-      signal: controller.signal,
-      now,
-      commitBytes,
-      fence,
-      requests,
-      warn: (sentence) => warnings.push(sentence),
-      onPass: async (pass) => {
-        mode = pass.mode
-        await ledger.stream(stream, { mode })
-      },
-      onBatch: async (counts) => {
-        if (now() - savedAt < progressMs) return
-        savedAt = now()
-        await ledger.stream(stream, { ...counts, requests: requests() })
-        tell('running', counts)
-      },
-      onCommit: (counts) => {
-        committed = counts
-        if (now() - (tracedAt ?? 0) >= lineageMs) trace('RUNNING', { counts })
-      },
-    })
+    if (!planned.skipped)
+      await syncStream(planned, {
+        run: id,
+        pipeline,
+        full,
+        ledger,
+        signal: controller.signal,
+        now,
+        commitBytes,
+        fence,
+        requests,
+        warn: (sentence) => warnings.push(sentence),
+        onPass: async (pass) => {
+          mode = pass.mode
+          await ledger.stream(stream, { mode })
+        },
+        onBatch: (counts) => {
+          if (!hasPassed(savedAt, now(), progressMs)) return
+          savedAt = now()
+          tell('running', counts)
+          // What is shown may be late where the store is slow: the sync does not wait for it, and does not end with it.
+          saving ??= ledger
+            .stream(stream, { ...counts, requests: requests() })
+            .catch(() => undefined)
+            .finally(() => {
+              saving = undefined
+            })
+        },
+        onCommit: (counts) => {
+          committed = counts
+          if (hasPassed(tracedAt ?? 0, now(), lineageMs)) trace('RUNNING', { counts })
+        },
+        openJudge: () => undefined, // Hook of the quality rules.
+      })
     trace('COMPLETE', { counts: committed })
     await finish('completed')
     return undefined
@@ -144,6 +184,8 @@ const runStream = async (planned: PlannedStream, running: Running): Promise<Inte
       trace(status === 'cancelled' ? 'ABORT' : 'FAIL', { counts: committed, error: error.message })
     await finish(status, error)
     return error
+  } finally {
+    requests.end()
   }
 }
 
@@ -166,22 +208,50 @@ interface Outcome {
   readonly error?: Failure
 }
 
+/** Calls `work` for each item, so many at a time, and waits for all; a call that throws keeps further ones from beginning. */
+const eachOf = async <T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<void>): Promise<void> => {
+  const left = items.values()
+  let failed = false
+  const lane = async (): Promise<void> => {
+    for (const item of left) {
+      if (failed) return
+      try {
+        await work(item)
+      } catch (error) {
+        failed = true
+        throw error
+      }
+    }
+  }
+  const lanes = Array.from({ length: Math.min(atOnce, items.length) }, lane)
+  const ended = await Promise.allSettled(lanes)
+  const thrown = ended.find((one) => one.status === 'rejected')
+  if (thrown !== undefined) throw thrown.reason
+}
+
 const runAll = async (running: Running): Promise<Outcome> => {
-  const { controller, options, warnings } = running
+  const { controller, options, warnings, now } = running
   const { pipeline, full = false } = options
-  const { source, sink, sinkName } = pipeline
   const { signal } = controller
-  const streams = await plan(source, sink, sinkName, pipeline.streams, { signal })
+  const streams = await planRun(options, { signal, now, warn: (sentence) => warnings.push(sentence) })
   await running.ledger.begin(streams)
-  const failures: IntegrationError[] = []
-  for (const planned of streams) {
-    if (full && planned.mode === 'incremental' && planned.disposition === 'append')
+  const failures = new Map<number, IntegrationError>()
+  const { parallel = 1 } = pipeline
+  if (!Number.isSafeInteger(parallel) || parallel < 1)
+    throw invalid(
+      pipeline.source.name,
+      'parallel',
+      'how many streams are synced at a time is a whole number from 1 on',
+      'Mend it',
+    )
+  await eachOf([...streams.entries()], parallel, async ([index, planned]) => {
+    if (full && planned.mode === 'incremental' && planned.disposition === 'append' && planned.window === undefined)
       warnings.push(`${planned.stream}: read on from its checkpoint: appending everything again would double its rows`)
     const error = await runStream(planned, running)
-    if (error !== undefined) failures.push(error)
-  }
+    if (error !== undefined) failures.set(index, error)
+  })
   signal.throwIfAborted()
-  const [first, ...others] = failures
+  const [first, ...others] = [...failures].toSorted(([one], [other]) => one - other).map(([, error]) => error)
   if (first === undefined) return { status: 'completed' }
   const more = others.length === 0 ? '' : ` (and ${others.length} more of its streams failed)`
   return { status: 'failed', error: { code: first.code, message: first.message + more } }
@@ -224,9 +294,20 @@ export const sync = async (options: SyncOptions): Promise<RunResult> => {
       trigger,
       full: full ? 1 : 0,
       holder: lease.holder,
+      window: backfillWindow(options),
     })
     const keeper = lease.keep(ledger, controller, now)
-    const running = { id, options, ledger, controller, fence: keeper.fence, log, now, warnings: [] as string[] }
+    const running = {
+      id,
+      options,
+      ledger,
+      controller,
+      fence: keeper.fence,
+      log,
+      now,
+      warnings: [] as string[],
+      meter: openMeter(pipeline.requests ?? (() => 0)),
+    }
     try {
       callQuietly(() => options.onStart?.({ id }))
       const { status, error } = await runAll(running)

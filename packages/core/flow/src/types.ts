@@ -1,4 +1,4 @@
-import type { AnyConnection, Deletes, Disposition, ErrorCode, QualityRule } from '@ecokit/contracts'
+import type { AnyConnection, Deletes, Disposition, ErrorCode, JsonSchema, QualityRule } from '@ecokit/contracts'
 import type { Store } from '@ecokit/store'
 import type { DatasetName } from './lineage.ts'
 
@@ -54,8 +54,10 @@ export interface Pipeline {
   readonly reconcileEveryMs?: number | undefined
   /** How many streams are synced at a time. Default 1. */
   readonly parallel?: number | undefined
-  /** How many requests the source has made so far (count them with the `observe` of connect's Runtime); without it the streams' `requests` stay 0. */
+  /** How many requests the source has made so far (count them with the `observe` of connect's Runtime); without it the streams' `requests` stay 0. Of streams that are synced at a time only the sum is exact. */
   readonly requests?: (() => number) | undefined
+  /** For streams that say nothing else. */
+  readonly contract?: SchemaContract | undefined
 }
 
 export type StreamStatus = 'waiting' | 'running' | 'completed' | 'failed' | 'cancelled'
@@ -87,6 +89,30 @@ export interface Failure {
   readonly message: string
 }
 
+/** One way in which a stream's schema is not what the pipeline has agreed to. `field` is a dotted path (`address.zip`, `tags[]`); for keys and cursors `before` and `after` are their fields. */
+export interface SchemaChange {
+  readonly kind: 'table_added' | 'column_added' | 'column_removed' | 'type_changed' | 'key_lost' | 'cursor_lost'
+  readonly field: string
+  readonly before?: string
+  readonly after?: string
+}
+
+/** What a pipeline has agreed to hold for a stream. */
+export interface StreamContract {
+  readonly pipeline: string
+  readonly stream: string
+  /** Counts up from 1 with every change that was let through. */
+  readonly version: number
+  /** JSON Schema of the table, as it is after columns, renaming and casts. */
+  readonly schema: JsonSchema
+  readonly primaryKey: readonly string[]
+  readonly cursor?: string
+  /** Why the stream waits for somebody; undefined: it does not. */
+  readonly paused: readonly SchemaChange[] | undefined
+  /** ISO 8601. */
+  readonly updatedAt: string
+}
+
 /** One stream of a run: live while it runs, its account of what was committed afterwards. Times are ISO 8601. */
 export interface StreamRun extends Counts {
   readonly stream: string
@@ -98,6 +124,8 @@ export interface StreamRun extends Counts {
   readonly startedAt: string | null
   readonly endedAt: string | null
   readonly durationMs: number
+  /** How its schema differs from what the pipeline had agreed to when the run began. */
+  readonly drift: readonly SchemaChange[]
   readonly error?: Failure
 }
 

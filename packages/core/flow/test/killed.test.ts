@@ -77,8 +77,18 @@ const sinkOn = (disk: Disk, life: Life, naive: boolean): AnyConnection => {
       config: z.strictObject({}),
       hosts: [],
       sinks: {
-        rows: sink({ accepts: ['records'], dispositions: ['append', 'merge', 'overwrite'], commit: 'transaction' }),
-        forgetful: sink({ accepts: ['records'], dispositions: ['merge', 'overwrite'], commit: 'idempotent' }),
+        rows: sink({
+          accepts: ['records'],
+          dispositions: ['append', 'merge', 'overwrite'],
+          deletes: ['hard'],
+          commit: 'transaction',
+        }),
+        forgetful: sink({
+          accepts: ['records'],
+          dispositions: ['merge', 'overwrite'],
+          deletes: ['hard'],
+          commit: 'idempotent',
+        }),
       },
     },
     () => ({

@@ -140,16 +140,20 @@ export const sinkOf = (file: string, name = 'lake'): AnyConnection =>
           tables: sink<typeof item>({
             accepts: ['records'],
             dispositions: ['append', 'overwrite', 'merge'],
+            deletes: ['hard'],
+            changes: ['add_column'],
             commit: 'transaction',
           }),
           loose: sink<typeof item>({
             accepts: ['records'],
             dispositions: ['append', 'merge'],
+            deletes: ['hard'],
             commit: 'at_least_once',
           }),
           again: sink<typeof item>({
             accepts: ['records'],
             dispositions: ['overwrite', 'merge'],
+            deletes: ['hard'],
             commit: 'idempotent',
           }),
         },

@@ -1,0 +1,119 @@
+import { toJson, type AnyRecord, type Batch, type InvalidRecord } from '@ecokit/contracts'
+import { castOf, isRefused } from './casts.ts'
+import type { Judged } from './judge.ts'
+import { recordsOf, withRecords } from './lines.ts'
+import type { PlannedStream } from './plan.ts'
+import { fits, type Path } from './schemas.ts'
+import type { CastType } from './types.ts'
+
+/** Where a column comes from. */
+export interface MappedField {
+  readonly field: string
+  readonly column: string
+  readonly cast?: CastType | undefined
+}
+
+/** Something that the schema contract does not take. */
+export interface Guard {
+  /** Fields of the source; `[]` stands for the items of a list. */
+  readonly path: Path
+  /** The dotted path, for reasons. */
+  readonly field: string
+  /** The schema that the value must fit; absent: there may be none. */
+  readonly schema?: unknown
+  readonly mode: 'discard_row' | 'discard_value'
+  readonly reason: string
+}
+
+/** How the records of a stream become rows of its table. */
+export interface Mapping {
+  /** In the order of the table's columns. */
+  readonly fields: readonly MappedField[]
+  /** What is asked of the source; undefined: everything. */
+  readonly columns: readonly string[] | undefined
+  readonly guards: readonly Guard[]
+  /** True where each record has to be looked at: bytes become objects first. */
+  readonly perRecord: boolean
+}
+
+type Values = Readonly<Record<string, unknown>>
+const isValues = (value: unknown): value is Values =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** What a guard makes of a value: the value, one without what is not taken, or `refused`. */
+const guarded = (value: unknown, path: Path, guard: Guard): { readonly value: unknown } | 'refused' => {
+  if (value === undefined || value === null) return { value }
+  const [step, ...rest] = path
+  if (step === undefined) {
+    if (guard.schema !== undefined && fits(value, guard.schema)) return { value }
+    return guard.mode === 'discard_row' ? 'refused' : { value: undefined }
+  }
+  if (step === '[]') {
+    if (!Array.isArray(value)) return { value }
+    const items: unknown[] = []
+    for (const item of value) {
+      const inner = guarded(item, rest, guard)
+      if (inner === 'refused') return inner
+      items.push(inner.value ?? null)
+    }
+    return { value: items }
+  }
+  if (!isValues(value) || !Object.hasOwn(value, step)) return { value }
+  const inner = guarded(value[step], rest, guard)
+  if (inner === 'refused') return inner
+  if (inner.value === value[step]) return { value }
+  const { [step]: _left, ...others } = value
+  return { value: inner.value === undefined ? others : { ...value, [step]: inner.value } }
+}
+
+type Remade = { readonly row: AnyRecord } | { readonly invalid: InvalidRecord }
+
+const remaker = ({ fields, guards }: Mapping): ((record: AnyRecord) => Remade) => {
+  const casts = fields.map(({ field, column, cast }) => ({
+    field,
+    column,
+    to: cast === undefined ? undefined : castOf(cast),
+  }))
+  return (record) => {
+    let source: unknown = record
+    for (const guard of guards) {
+      const kept = guarded(source, guard.path, guard)
+      if (kept === 'refused') return { invalid: { record, field: guard.field, reason: guard.reason } }
+      source = kept.value
+    }
+    const values = source as Values
+    const row: Record<string, unknown> = {}
+    for (const { field, column, to } of casts) {
+      if (!Object.hasOwn(values, field)) continue
+      const value = values[field]
+      if (value === undefined) continue
+      const made = to === undefined || value === null ? value : to(value)
+      if (isRefused(made)) return { invalid: { record, field, reason: made.refused } }
+      // A column may be called __proto__.
+      Object.defineProperty(row, column, { value: made, enumerable: true, writable: true, configurable: true })
+    }
+    return { row }
+  }
+}
+
+/** Opens what makes rows of a stream's records; undefined where they pass as they are. A deleted key that cannot be cast belongs to no row and is left out. */
+export const openMapper = ({ mapping, target }: PlannedStream): ((batch: Batch<AnyRecord>) => Judged) | undefined => {
+  if (!mapping.perRecord) return undefined
+  const remake = remaker(mapping)
+  const keys = new Set(target.primaryKey)
+  const remakeKey = remaker({ ...mapping, guards: [], fields: mapping.fields.filter(({ column }) => keys.has(column)) })
+  return (batch) => {
+    const read = recordsOf(batch)
+    if (read === undefined) return { batch, putAside: [] }
+    const putAside = [...read.invalid]
+    const rows: AnyRecord[] = []
+    for (const record of read.records) {
+      const remade = remake(record)
+      if ('row' in remade) rows.push(remade.row)
+      else putAside.push({ ...remade.invalid, record: toJson(record) })
+    }
+    const { deleted, ...rest } = withRecords(batch, rows)
+    const gone = deleted?.map(remakeKey).flatMap((made) => ('row' in made ? [made.row] : []))
+    return { batch: { ...rest, ...(gone !== undefined && { deleted: gone }) } as Batch<AnyRecord>, putAside }
+  }
+}
