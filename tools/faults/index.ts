@@ -1,3 +1,4 @@
+export { cores, formsOf } from './forms.ts'
 export { httpKinds, schedules } from './kinds.ts'
 export type { HttpKind, Incoming, Outgoing, Plan, Schedule, Seen, Upstream } from './kinds.ts'
 export { startFaults, type Faults, type FaultsOptions } from './proxy.ts'

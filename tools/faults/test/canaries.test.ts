@@ -21,6 +21,7 @@ import { local } from '../../../packages/connectors/local/src/index.ts'
 import { mlflow } from '../../../packages/connectors/mlflow/src/index.ts'
 import { handOverCounts } from '../../proofs/counts.ts'
 import {
+  formsOf,
   httpKinds,
   pick,
   randomOf,
@@ -31,7 +32,7 @@ import {
   type Incoming,
   type Outgoing,
 } from '../index.ts'
-import { canaryWord, formsOf, listening, openSearch, type Search } from './canary.ts'
+import { canaryWord, listening, openSearch, type Search } from './canary.ts'
 import { plantIn, schemeNames, type Planted } from './canary-schemes.ts'
 import { laneClock } from './world.ts'
 

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { isIntegrationError } from '@ecokit/contracts'
+import { formsOf } from '@ecokit/faults'
 import { python } from '@ecokit/peers'
 import { findEditor, installInto, runInEditor, type Editor } from '@ecokit/vscode-host'
 import { openControl } from './control.ts'
@@ -40,11 +41,21 @@ const node = async (...words: readonly string[]): Promise<void> => {
   if (code !== 0) throw new Error(`node ${words.join(' ')} ended with ${String(code)}`)
 }
 
-/** The text of every log that the editor wrote: no token may stand in one. */
-const readLogs = async (userDataFolder: string): Promise<string> => {
+/** The files that hold one of the secrets: logs, and what the editor stores for its extensions. The editor's own copies of files that were open are left out. */
+const filesWith = async (userDataFolder: string, secrets: readonly string[]): Promise<readonly string[]> => {
   const entries = await readdir(userDataFolder, { recursive: true, withFileTypes: true })
-  const logs = entries.filter((entry) => entry.isFile() && entry.name.endsWith('.log'))
-  return (await Promise.all(logs.map((entry) => readFile(path.join(entry.parentPath, entry.name), 'utf8')))).join('\n')
+  const files = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(userDataFolder, path.join(entry.parentPath, entry.name)))
+    .filter((file) => !/(?:^|[\\/])(?:History|Backups)[\\/]/.test(file))
+  if (!files.some((file) => file.endsWith('.log'))) throw new Error('the editor has written no log to look into')
+  const forms = secrets.flatMap(formsOf).map((form) => Buffer.from(form))
+  const found: string[] = []
+  for (const file of files) {
+    const bytes = await readFile(path.join(userDataFolder, file))
+    if (forms.some((form) => bytes.includes(form))) found.push(file)
+  }
+  return found
 }
 
 const runSuite = async (
@@ -102,10 +113,16 @@ const runSuite = async (
     })
     const { passed, failures } = JSON.parse(text) as HostResults
     const token = (await readFile(path.join(folders.workspace, '.ecokit', 'token'), 'utf8')).trim()
-    const logs = await readLogs(folders.userDataFolder)
-    const kept = [token, plainSecret].some((secret) => logs.includes(secret))
-      ? [{ title: 'no log holds the token or the secret', message: 'it stands in a log' }]
-      : []
+    const found = await filesWith(folders.userDataFolder, [token, plainSecret])
+    const kept =
+      found.length > 0
+        ? [
+            {
+              title: 'no log and no storage holds the token or the secret',
+              message: `one stands in ${found.join(', ')}`,
+            },
+          ]
+        : []
     const all = [...failures, ...kept].map((each) => ({ ...each, title: `${title}: ${each.title}` }))
     return { ...none, passed: passed.length + 1 - kept.length, failed: all.length, failures: all }
   } catch (error) {
