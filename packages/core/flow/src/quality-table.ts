@@ -1,0 +1,152 @@
+import { isIntegrationError, toJson, type AnyRecord } from '@ecokit/contracts'
+import type { PlannedRule, TableRule } from './quality-rules.ts'
+import { instantOf, shown } from './quality-values.ts'
+
+/** What a rule about the table as a whole found. */
+export interface Finding {
+  readonly checked: number
+  readonly failed: number
+  /** What was found, in words. */
+  readonly message: string
+}
+
+/** Asks the sink about its rows as they will be after the commit. */
+export type Query = (sql: string) => Promise<readonly AnyRecord[]>
+
+const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`
+const countOf = (rows: readonly AnyRecord[], column: string): number => Number(rows[0]?.[column] ?? 0)
+const plural = (count: number, one: string, more = `${one}s`): string => `${count} ${count === 1 ? one : more}`
+const examples = 3
+const longestMessage = 1_000
+
+/** The table, or another one, as rows that are there: those that were marked as deleted are not. */
+const rowsOf = (table: string, soft: boolean): string =>
+  soft ? `(SELECT * FROM ${table} AS every_row WHERE ${quoted('_deleted_at')} IS NULL)` : table
+
+/** What a time is, from whatever a sink gives for it. */
+const timeOf = (value: unknown): number | undefined => {
+  const at = instantOf(value)
+  if (at !== undefined) return Number(at / 1_000_000n)
+  if (typeof value === 'string') {
+    // `2026-01-01 00:00:00+00`, as databases write times.
+    const parsed = Date.parse(value.replace(' ', 'T').replace(/([+-]\d\d)$/, '$1:00'))
+    return Number.isNaN(parsed) ? undefined : parsed
+  }
+  return typeof value === 'number' || typeof value === 'bigint' ? Number(value) : undefined
+}
+
+const ageRule = (newest: number | undefined, maxAgeMs: number, now: number, checked: number): Finding => {
+  if (newest === undefined) return { checked, failed: 0, message: 'there is no time to judge by' }
+  const old = now - newest > maxAgeMs
+  const age = Math.round((now - newest) / 1_000)
+  return {
+    checked,
+    failed: old ? 1 : 0,
+    message: `newest ${new Date(newest).toISOString()}, ${age} s old where ${Math.round(maxAgeMs / 1_000)} s are allowed`,
+  }
+}
+
+const median = (values: readonly number[]): number => {
+  const sorted = values.toSorted((one, other) => one - other)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2
+}
+
+const countRule = (
+  { min, max, atLeast, atMost }: Extract<TableRule, { readonly rule: 'row_count' }>,
+  count: number,
+  earlier: readonly number[],
+): Finding => {
+  const usual = earlier.length === 0 ? undefined : median(earlier)
+  const limits = [
+    ...(min === undefined ? [] : [{ broken: count < min, words: `at least ${min}` }]),
+    ...(max === undefined ? [] : [{ broken: count > max, words: `at most ${max}` }]),
+    ...(usual === undefined || atLeast === undefined
+      ? []
+      : [{ broken: count < usual * atLeast, words: `at least ${atLeast} of the usual ${usual}` }]),
+    ...(usual === undefined || atMost === undefined
+      ? []
+      : [{ broken: count > usual * atMost, words: `at most ${atMost} of the usual ${usual}` }]),
+  ]
+  const broken = limits.filter((limit) => limit.broken)
+  const expected = (broken.length > 0 ? broken : limits).map(({ words }) => words).join(', ')
+  return {
+    checked: 1,
+    failed: broken.length > 0 ? 1 : 0,
+    message: `${plural(count, 'record')}, expected ${expected || 'anything: there is no earlier pass to compare with'}`,
+  }
+}
+
+/** True where a rule needs a sink that can be asked. */
+export const needsQuery = ({ rule: { rule } }: PlannedRule<TableRule>): boolean =>
+  rule === 'unique' || rule === 'referential' || rule === 'sql'
+
+/** What a pass knows when it ends. */
+export interface PassFacts {
+  readonly query: Query | undefined
+  /** Rows that are gone are kept and marked. */
+  readonly soft: boolean
+  readonly now: number
+  readonly read: number
+  /** The counts of the last complete passes of the same mode. */
+  readonly earlier: (runs: number) => Promise<readonly number[]>
+  /** The newest time that was read in a field, for sinks that cannot be asked. */
+  readonly newest: (field: string) => number | undefined
+}
+
+/** Judges one rule about the table as a whole. */
+export const judgeTable = async ({ rule }: PlannedRule<TableRule>, facts: PassFacts): Promise<Finding> => {
+  const { query, soft, now, read, earlier } = facts
+  const table = rowsOf('{table}', soft)
+  if (rule.rule === 'row_count') return countRule(rule, read, await earlier(rule.runs ?? 5))
+  if (query === undefined) {
+    if (rule.rule === 'freshness') return ageRule(facts.newest(rule.field), rule.maxAgeMs, now, read)
+    return { checked: 0, failed: 0, message: 'the sink cannot be asked' }
+  }
+  if (rule.rule === 'sql') {
+    const faults = `(${rule.query.trim().replace(/;+\s*$/, '')})`
+    const failed = countOf(await query(`SELECT COUNT(*) AS faults FROM ${faults} AS found`), 'faults')
+    const some = failed === 0 ? [] : await query(`SELECT * FROM ${faults} AS found LIMIT ${examples}`)
+    const message =
+      failed === 0 ? 'no faults' : `${plural(failed, 'fault')}, such as ${some.map((row) => toJson(row)).join(', ')}`
+    return { checked: 1, failed, message: message.slice(0, longestMessage) }
+  }
+  const checked = countOf(await query(`SELECT COUNT(*) AS rows_there FROM ${table} AS here`), 'rows_there')
+  if (rule.rule === 'freshness') {
+    const rows = await query(`SELECT MAX(${quoted(rule.field)}) AS newest FROM ${table} AS here`)
+    return ageRule(timeOf(rows[0]?.['newest'] ?? undefined), rule.maxAgeMs, now, checked)
+  }
+  if (rule.rule === 'unique') {
+    const by = rule.fields.map(quoted).join(', ')
+    const groups = `SELECT ${by}, COUNT(*) AS times_there FROM ${table} AS here GROUP BY ${by} HAVING COUNT(*) > 1`
+    const failed = countOf(
+      await query(`SELECT COALESCE(SUM(times_there - 1), 0) AS surplus FROM (${groups}) AS doubled`),
+      'surplus',
+    )
+    const some = failed === 0 ? [] : await query(`${groups} ORDER BY times_there DESC LIMIT ${examples}`)
+    const named = some.map(
+      (row) => `${rule.fields.map((field) => shown(row[field])).join(', ')} (${String(row['times_there'])} times)`,
+    )
+    return {
+      checked,
+      failed,
+      message: failed === 0 ? 'no value twice' : `${plural(failed, 'row')} too many: ${named.join('; ')}`,
+    }
+  }
+  const [field, reference] = [quoted(rule.field), quoted(rule.references)]
+  const orphans = `FROM ${table} AS here WHERE here.${field} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {table:${rule.table}} AS there WHERE there.${reference} = here.${field})`
+  const failed = countOf(await query(`SELECT COUNT(*) AS orphans ${orphans}`), 'orphans')
+  const some = failed === 0 ? [] : await query(`SELECT here.${field} AS orphan ${orphans} LIMIT ${examples}`)
+  return {
+    checked,
+    failed,
+    message:
+      failed === 0
+        ? `all are in ${rule.table}.${rule.references}`
+        : `${plural(failed, 'row')} not in ${rule.table}.${rule.references}, such as ${some.map((row) => shown(row['orphan'])).join(', ')}`,
+  }
+}
+
+/** A sentence about a rule that could not be judged, because the sink refused its query. */
+export const whyNot = (error: unknown): string =>
+  isIntegrationError(error) || error instanceof Error ? error.message : String(error)
