@@ -29,14 +29,14 @@ export const datasetOf = (
   const own = sink !== undefined && Object.hasOwn(sinks, sink) ? sinks[sink]?.dataset : undefined
   const pattern = own ?? manifest.dataset
   if (pattern === undefined) return undefined
-  let complete = true
+  const missing: string[] = []
   const fill = (text: string): string =>
     text.replace(/\{([^{}]+)\}/g, (_, field: string) => {
       const value = field === 'table' ? table : plain(valueAt(config, field))
-      if (value === undefined) complete = false
+      if (value === undefined) missing.push(field)
       return value ?? ''
     })
   const [namespace, name] = [fill(pattern.namespace), fill(pattern.name)]
-  if (!complete) return undefined
+  if (missing.length > 0) return undefined
   return { namespace, name: namespace === 'file' ? path.resolve(name) : name }
 }

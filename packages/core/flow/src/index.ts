@@ -1,9 +1,14 @@
+export { acceptChanges, listContracts } from './agreement.ts'
 export { newRunId } from './ids.ts'
 export { lineageEvent, type DatasetName, type LineageEvent } from './lineage.ts'
 export { planStreams } from './plan.ts'
+export { listQuality, type QualityResult } from './quality-results.ts'
 export { cancelRun, getRun, listQuarantine, listRuns, runLineage, type QuarantinedRecord } from './runs.ts'
+export { dueRuns, openSchedule, servedUntil, type Due, type Schedule, type ScheduleOptions } from './schedule.ts'
 export { recoverRuns, sync } from './sync.ts'
 export type {
+  CastType,
+  ChangeMode,
   Counts,
   Failure,
   LineageTarget,
@@ -14,8 +19,12 @@ export type {
   Run,
   RunResult,
   RunStatus,
+  SchemaChange,
+  SchemaContract,
+  StreamContract,
   StreamRun,
   StreamStatus,
   SyncOptions,
   Trigger,
+  Window,
 } from './types.ts'

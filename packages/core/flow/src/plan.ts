@@ -10,6 +10,7 @@ import type {
 } from '@ecokit/contracts'
 import type { Mapping } from './mapping.ts'
 import { planMapping } from './plan-mapping.ts'
+import { planRules, type PlannedRule } from './quality-rules.ts'
 import { invalid, unsupported } from './refusals.ts'
 import { propertiesOf } from './schemas.ts'
 import type { PipelineStream, SchemaChange, Window } from './types.ts'
@@ -24,6 +25,8 @@ export interface PlannedStream {
   readonly lagMs: number | undefined
   /** What happens to rows that are gone at the source. */
   readonly deletes: Deletes | 'ignore'
+  /** True where a merge of everything also finds the rows that are gone. */
+  readonly prunes: boolean
   /** What the sink is asked to hold, with columns after renaming. */
   readonly target: Discovered
   /** The stream as its source has it. */
@@ -31,8 +34,8 @@ export interface PlannedStream {
   readonly mapping: Mapping
   /** The column of the cursor. */
   readonly cursor: string | undefined
-  /** Rules that the connector declares, about fields of the source. */
-  readonly declaredQuality: readonly QualityRule[]
+  /** Quality rules of the connector and the pipeline, about columns of the table. */
+  readonly rules: readonly PlannedRule[]
   /** What a backfill reads; undefined: it is none. */
   readonly window: Window | undefined
   /** How the schema differs from what was agreed to. */
@@ -162,11 +165,19 @@ const planOne = (
     ...manner,
     lagMs: wanted.lagMs,
     deletes,
+    prunes: deletes !== 'ignore' && sink.prunes !== false,
     target: { ...target, name: table },
     origin: known.table,
     mapping,
     cursor,
-    declaredQuality: known.quality,
+    rules: planRules({
+      partner: source.name,
+      stream,
+      declared: known.quality,
+      added: wanted.quality ?? [],
+      schema: target.schema,
+      columnOf: (field) => mapping.fields.find((one) => one.field === field)?.column,
+    }),
     window: undefined,
     drift: [],
     halted: undefined,

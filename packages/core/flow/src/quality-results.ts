@@ -1,5 +1,6 @@
 import type { Severity } from '@ecokit/contracts'
 import type { Store } from '@ecokit/store'
+import { isRowKind } from './quality-values.ts'
 import type { PassMode } from './types.ts'
 
 /** What a rule said about a stream in one run. */
@@ -24,6 +25,19 @@ export interface QualityResult {
 }
 /** A result before it has its place in the store. */
 export type RuleResult = Omit<QualityResult, 'run' | 'pipeline' | 'stream' | 'at'>
+
+/** What the rules found that stopped nothing and put nothing aside, in sentences. */
+export const warningsOf = (stream: string, results: readonly RuleResult[]): readonly string[] =>
+  results
+    .filter(
+      ({ passed, severity, rule }) =>
+        !passed && (severity === 'warn' || (severity === 'quarantine' && !isRowKind(rule))),
+    )
+    .map(({ name, rule, failed, checked, message }) =>
+      isRowKind(rule)
+        ? `${stream}: ${name}: broken by ${failed} of ${checked} records, such as ${message}`
+        : `${stream}: ${name}: ${message}`,
+    )
 
 const rowsAtOnce = 500
 

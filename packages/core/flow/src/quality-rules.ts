@@ -69,7 +69,7 @@ export const planRules = (about: {
   readonly columnOf: (field: string) => string | undefined
 }): readonly PlannedRule[] => {
   const { partner, stream, declared, added, columnOf } = about
-  const columns = Object.keys((about.schema['properties'] ?? {}) as object)
+  const columns = Object.keys(about.schema['properties'] ?? {})
   const renamed = declared
     .filter((rule) => fieldsOf(rule).every((field) => columnOf(field) !== undefined))
     .map((rule) => withFields(rule, (field) => columnOf(field) ?? field))

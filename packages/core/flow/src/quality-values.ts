@@ -2,8 +2,9 @@ import { toJson, type QualityRule } from '@ecokit/contracts'
 
 /** A rule that is judged record by record. */
 export type RowRule = Extract<QualityRule, { readonly rule: 'not_null' | 'range' | 'set' | 'regex' }>
-export const isRowRule = (rule: QualityRule): rule is RowRule =>
-  rule.rule === 'not_null' || rule.rule === 'range' || rule.rule === 'set' || rule.rule === 'regex'
+/** True for the kinds that are judged record by record. */
+export const isRowKind = (kind: string): kind is RowRule['rule'] => ['not_null', 'range', 'set', 'regex'].includes(kind)
+export const isRowRule = (rule: QualityRule): rule is RowRule => isRowKind(rule.rule)
 
 const instant = /^(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:?\d\d))?$/
 /** A time as nanoseconds since 1970; a day is its midnight in UTC; undefined for what is neither. */

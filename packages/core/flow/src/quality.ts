@@ -1,14 +1,16 @@
 import { integrationError, isIntegrationError, toJson } from '@ecokit/contracts'
-import type { AnyRecord, Batch, InvalidRecord, Writer } from '@ecokit/contracts'
-import type { Struct } from '@ecokit/json-scan'
+import type { AnyConnection, AnyRecord, Batch, InvalidRecord, Writer } from '@ecokit/contracts'
+import { formOf, type Struct } from '@ecokit/json-scan'
+import type { Store } from '@ecokit/store'
 import type { Judge, Judged } from './judge.ts'
 import { parseExact } from './lines.ts'
-import type { QualityHistory, RuleResult } from './quality-results.ts'
+import type { PlannedStream } from './plan.ts'
+import { qualityHistory, type QualityHistory, type RuleResult } from './quality-results.ts'
 import { rowRules, tableRules, type PlannedRule } from './quality-rules.ts'
 import { linesOf, openSieve, withoutLines } from './quality-sieve.ts'
 import { judgeTable, needsQuery, whyNot, type Finding, type Query } from './quality-table.ts'
 import { instantOf, openRule, type RowRule } from './quality-values.ts'
-import type { PassMode } from './types.ts'
+import type { PassMode, Pipeline } from './types.ts'
 
 /** The rules of one stream during one pass. */
 export interface Quality extends Judge {
@@ -205,4 +207,46 @@ export const openQuality = (options: QualityOptions): Quality => {
     })
 
   return { judge, finish, results }
+}
+
+/** The form by which the source's own records were proved, as far as they are read. */
+const provenForm = ({ stream, mapping }: PlannedStream, source: AnyConnection): Struct | undefined => {
+  const streams = source.manifest.streams ?? {}
+  const declared = Object.hasOwn(streams, stream) ? streams[stream] : undefined
+  const formed = declared && formOf(declared.schema)
+  if (formed === undefined || !('form' in formed) || formed.form.kind !== 'struct') return undefined
+  const { columns } = mapping
+  const { fields } = formed.form
+  return {
+    ...formed.form,
+    fields: columns === undefined ? fields : fields.filter(({ name }) => columns.includes(name)),
+  }
+}
+
+/** Opens the rules of a planned stream; undefined: it has none. */
+export const openStreamQuality = (
+  planned: PlannedStream,
+  about: {
+    readonly store: Store
+    readonly run: string
+    readonly pipeline: Pipeline
+    readonly mode: PassMode
+    readonly writer: Writer<AnyRecord>
+    readonly now: () => number
+  },
+): Quality | undefined => {
+  const { rules, stream, deletes } = planned
+  const { store, run, pipeline, mode, writer, now } = about
+  if (rules.length === 0) return undefined
+  return openQuality({
+    rules,
+    partner: pipeline.source.name,
+    stream,
+    form: provenForm(planned, pipeline.source),
+    queryable: writer.query !== undefined,
+    soft: deletes === 'soft',
+    mode,
+    now,
+    ...qualityHistory(store, { run, pipeline: pipeline.name, stream, mode }),
+  })
 }

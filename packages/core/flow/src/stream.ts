@@ -35,7 +35,7 @@ export interface StreamRunner {
   readonly onCommit: (counts: Counts) => void
   readonly requests: () => number
   /** Opens what the stream's quality rules say during this pass; undefined: it has none. */
-  readonly openJudge: (planned: PlannedStream, pass: Pass) => Judge | undefined
+  readonly openJudge: (planned: PlannedStream, pass: Pass, writer: AnyWriter) => Judge | undefined
 }
 
 /** How many of a batch's records the sink stored, refused and found twice; throws when that is not all of them. */
@@ -94,7 +94,7 @@ const copy = async (
 
   const takes = sink.manifest.sinks?.[sinkName]?.accepts ?? ['records']
   const map = openMapper(planned)
-  const judge = runner.openJudge(planned, pass)
+  const judge = runner.openJudge(planned, pass, current.writer)
   const account = openAccount(ledger, pipelineName, stream)
   let checkpoint: Checkpoint | undefined
   let uncommittedBytes = 0

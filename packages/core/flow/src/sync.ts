@@ -7,7 +7,9 @@ import { buryRuns, ended, openLedger, type Ledger, type StreamPatch } from './le
 import { describeJob, type LineageEvent, type StreamJob } from './lineage.ts'
 import { openLineageLog, type LineageLog } from './lineage-log.ts'
 import type { PlannedStream } from './plan.ts'
-import { backfillWindow, planRun } from './plan-run.ts'
+import { openStreamQuality, type Quality } from './quality.ts'
+import { storeQuality, warningsOf } from './quality-results.ts'
+import { backfillWindow, planRun, type RunStream } from './plan-run.ts'
 import { invalid } from './refusals.ts'
 import { getRun } from './runs.ts'
 import { syncStream } from './stream.ts'
@@ -101,7 +103,7 @@ const jobOf = (planned: PlannedStream, { id, options }: Running): StreamJob => {
 }
 
 /** Runs one stream and writes its account; gives the error that ended it, if one did. */
-const runStream = async (planned: PlannedStream, running: Running): Promise<IntegrationError | undefined> => {
+const runStream = async (planned: RunStream, running: Running): Promise<IntegrationError | undefined> => {
   const { options, ledger, controller, fence, log, now, id, warnings, meter } = running
   const { pipeline, onProgress, full = false, commitBytes = defaultCommitBytes } = options
   const { stream } = planned
@@ -112,6 +114,7 @@ const runStream = async (planned: PlannedStream, running: Running): Promise<Inte
   let savedAt = now()
   let tracedAt: number | undefined
   let saving: Promise<void> | undefined
+  let quality: Quality | undefined
 
   const tell = (status: Progress['status'], counts: Counts): void => {
     callQuietly(() =>
@@ -125,6 +128,11 @@ const runStream = async (planned: PlannedStream, running: Running): Promise<Inte
   }
   const finish = async (status: Progress['status'], error?: IntegrationError): Promise<void> => {
     await saving
+    if (quality !== undefined) {
+      const results = quality.results()
+      warnings.push(...warningsOf(stream, results))
+      await storeQuality(options.store, { run: id, pipeline: pipeline.name, stream, at: now() }, results)
+    }
     const patch: StreamPatch = { status, ...committed, requests: requests(), ended_at: now() }
     await ledger.stream(stream, {
       ...patch,
@@ -153,6 +161,7 @@ const runStream = async (planned: PlannedStream, running: Running): Promise<Inte
         warn: (sentence) => warnings.push(sentence),
         onPass: async (pass) => {
           mode = pass.mode
+          await planned.agree()
           await ledger.stream(stream, { mode })
         },
         onBatch: (counts) => {
@@ -171,7 +180,17 @@ const runStream = async (planned: PlannedStream, running: Running): Promise<Inte
           committed = counts
           if (hasPassed(tracedAt ?? 0, now(), lineageMs)) trace('RUNNING', { counts })
         },
-        openJudge: () => undefined, // Hook of the quality rules.
+        openJudge: (_planned, pass, writer) => {
+          quality = openStreamQuality(planned, {
+            store: options.store,
+            run: id,
+            pipeline,
+            mode: pass.mode,
+            writer,
+            now,
+          })
+          return quality
+        },
       })
     trace('COMPLETE', { counts: committed })
     await finish('completed')
