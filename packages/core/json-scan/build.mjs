@@ -6,11 +6,14 @@ import asc from 'assemblyscript/asc'
 process.chdir(import.meta.dirname)
 let binary = new Uint8Array()
 const options = '--outFile scan.wasm --runtime stub --importMemory --noAssert -O3 --enable simd --memoryBase 64'
-const { error, stderr } = await asc.main(['assembly/scan.ts', ...options.split(' ')], {
-  writeFile: (_name, contents) => {
-    binary = contents
+const { error, stderr } = await asc.main(
+  ['assembly/scan.ts', 'assembly/fill.ts', 'assembly/shared.ts', 'assembly/number.ts', ...options.split(' ')],
+  {
+    writeFile: (_name, contents) => {
+      binary = contents
+    },
   },
-})
+)
 if (error) {
   console.error(String(stderr))
   throw error

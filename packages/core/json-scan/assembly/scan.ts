@@ -5,102 +5,27 @@
 //   12 DECIMAL whole scale | 13 BOOLEAN | 14 INSTANT onlyZ | 15 LIST min max jump | 16 MAP jump | 17 NEVER
 // A jump is the address of the word that follows what it belongs to.
 
+import { escaped, isDigit, powers, same, textEnd, two } from './shared'
+
 @external('env', 'matches')
 declare function matches(pattern: i32, start: i32, end: i32): i32
 
 /** How many records the last call proved. */
 export let rows: i32 = 0
 
-let masks: i32 = 0
-let powers: i32 = 0
 let keys: i32 = 0
 let first: bool = true
 let digits: i32 = 0
-let escaped: bool = false
 
-/** Fills the tables that begin at `at`; they take 17 * 16 + 23 * 8 bytes. `scratch` is room for the keys of maps. */
-export function prepare(at: i32, scratch: i32): void {
-  masks = at
-  for (let length = 0; length <= 16; length++)
-    for (let index = 0; index < 16; index++) store<u8>(masks + (length << 4) + index, index < length ? 255 : 0)
-  powers = at + 17 * 16
-  let power: f64 = 1
-  for (let index = 0; index <= 22; index++) {
-    store<f64>(powers + (index << 3), power)
-    power *= 10
-  }
+/** Room for the keys of maps. */
+export function prepareScan(scratch: i32): void {
   keys = scratch
-}
-
-@inline
-function hex(code: i32): i32 {
-  return code >= 48 && code <= 57 ? code - 48 : code >= 97 && code <= 102 ? code - 87 : code >= 65 && code <= 70 ? code - 55 : -1
-}
-function hexAt(at: i32): i32 {
-  const a = hex(load<u8>(at))
-  const b = hex(load<u8>(at + 1))
-  const c = hex(load<u8>(at + 2))
-  const d = hex(load<u8>(at + 3))
-  return (a | b | c | d) < 0 ? -1 : (a << 12) | (b << 8) | (c << 4) | d
-}
-
-/** Behind the text whose first byte is at `at`, which is behind the opening quote; -1 where it is none. */
-@inline
-function textEnd(at: i32): i32 {
-  const quote = i8x16.splat(34)
-  const slash = i8x16.splat(92)
-  const blank = i8x16.splat(32)
-  escaped = false
-  while (true) {
-    const part = v128.load(at)
-    const found = i8x16.bitmask(v128.or(v128.or(i8x16.eq(part, quote), i8x16.eq(part, slash)), i8x16.lt_u(part, blank)))
-    if (!found) {
-      at += 16
-      continue
-    }
-    at += ctz(found)
-    const code = <i32>load<u8>(at)
-    if (code == 34) return at + 1
-    if (code != 92) return -1
-    escaped = true
-    const letter = <i32>load<u8>(at + 1)
-    if (letter == 117) {
-      const unit = hexAt(at + 2)
-      if (unit <= 0) return -1
-      if (unit >= 0xd800 && unit <= 0xdfff) {
-        if (unit >= 0xdc00 || load<u8>(at + 6) != 92 || load<u8>(at + 7) != 117) return -1
-        const second = hexAt(at + 8)
-        if (second < 0xdc00 || second > 0xdfff) return -1
-        at += 12
-      } else at += 6
-    } else if (
-      letter == 34 || letter == 92 || letter == 47 || letter == 98 || letter == 102 || letter == 110 || letter == 114 || letter == 116
-    )
-      at += 2
-    else return -1
-  }
-}
-
-@inline
-function same(at: i32, literal: i32, length: i32): bool {
-  while (length > 16) {
-    if (v128.any_true(v128.xor(v128.load(at), v128.load(literal)))) return false
-    at += 16
-    literal += 16
-    length -= 16
-  }
-  return !v128.any_true(v128.and(v128.xor(v128.load(at), v128.load(literal)), v128.load(masks + (length << 4))))
 }
 
 function codePoints(at: i32, end: i32): i32 {
   let count = 0
   for (; at < end; at++) if ((load<u8>(at) & 0xc0) != 0x80) count++
   return count
-}
-
-@inline
-function isDigit(code: i32): bool {
-  return <u32>(code - 48) < 10
 }
 
 function integer(at: i32, most: i32, low: f64, high: f64): i32 {
@@ -195,12 +120,6 @@ function decimal(at: i32, whole: i32, scale: i32): i32 {
   return behind > scale || (before > whole && !(before == 1 && load<u8>(start) == 48)) ? -1 : end
 }
 
-@inline
-function two(at: i32): i32 {
-  const tens = <i32>load<u8>(at) - 48
-  const ones = <i32>load<u8>(at + 1) - 48
-  return <u32>tens < 10 && <u32>ones < 10 ? tens * 10 + ones : -1
-}
 function instant(at: i32, onlyZ: i32): i32 {
   if (load<u8>(at) != 34 || load<u8>(at + 5) != 45 || load<u8>(at + 8) != 45 || load<u8>(at + 11) != 84) return -1
   if (load<u8>(at + 14) != 58 || load<u8>(at + 17) != 58) return -1
@@ -246,7 +165,7 @@ function map(program: i32, at: i32): i32 {
   while (true) {
     const start = at + 1
     if (load<u8>(start) != 34) break
-    const end = textEnd(start + 1)
+    const end = textEnd(start + 1, 1)
     if (end < 0 || escaped || load<u8>(end) != 58 || count == 64) break
     const length = end - start
     let twice = false
@@ -319,14 +238,14 @@ function run(program: i32, at: i32): i32 {
         break
       case 6:
         if (load<u8>(at) != 34) return -1
-        at = textEnd(at + 1)
+        at = textEnd(at + 1, 1)
         if (at < 0) return -1
         program += 4
         break
       case 7: {
         if (load<u8>(at) != 34) return -1
         const start = at + 1
-        at = textEnd(start)
+        at = textEnd(start, 1)
         if (at < 0 || escaped) return -1
         const shortest = load<i32>(program, 4)
         const longest = load<i32>(program, 8)

@@ -7,8 +7,11 @@ import { scannerOver } from './scanner.ts'
 import type { Scanned, ScannedLines } from './scanner.ts'
 import { formOf } from './zod.ts'
 
+export { openFiller } from './fill.ts'
 export { decide } from './road.ts'
 export { formOf } from './zod.ts'
+export type { Filler, LongText } from './fill.ts'
+export type { ColumnKind, FilledColumn } from './fill-layout.ts'
 export type { Field, Form, Refusal, Struct } from './form.ts'
 export type { Rejected, Scanned, ScannedLines } from './scanner.ts'
 

@@ -3,7 +3,7 @@ import type { Form } from './form.ts'
 import { programOf } from './program.ts'
 import { proverOf } from './prove.ts'
 import { textRefusal } from './road.ts'
-import { wasm } from './scan.wasm.ts'
+import { behindInput, freeAt, instantiate, makeRoom } from './module.ts'
 
 /** Proves many plain records at once. */
 export interface Lane {
@@ -49,62 +49,29 @@ export const plainLane = (form: Form): Lane => {
   }
 }
 
-/** Where the tables of the scanner lie, and what they take. */
-const tablesAt = 1024
-const tableBytes = 17 * 16 + 23 * 8
 const keysOfMap = 64 * 8
-/** The scanner reads 16 bytes at once, and a time of 32 without asking: so much may be read behind the page. */
-const behindPage = 64
-const memoryPage = 65_536
-
-/** What is used of the global that browsers and Node share; the libraries of TypeScript have it only together with the whole of a browser. */
-interface Module {
-  readonly [brand]: true
-}
-declare const brand: unique symbol
-declare const WebAssembly: {
-  readonly Module: new (bytes: Uint8Array) => Module
-  readonly Memory: new (options: { readonly initial: number }) => {
-    readonly buffer: ArrayBuffer
-    grow(pages: number): number
-  }
-  readonly Instance: new (module: Module, imports: object) => { readonly exports: object }
-}
-
-let compiled: Module | undefined
-
-interface Exports {
-  readonly rows: { readonly value: number }
-  readonly prepare: (at: number, scratch: number) => void
-  readonly scan: (program: number, at: number) => number
-  readonly scanLines: (program: number, at: number, end: number) => number
-}
 
 /** The lane in WebAssembly. Compiles nothing at run time but the module itself, once a process. */
 export const wasmLane = (form: Form): Lane => {
-  compiled ??= new WebAssembly.Module(Buffer.from(wasm, 'base64'))
-  const programAt = (tablesAt + tableBytes + 63) & ~63
+  const programAt = (freeAt + 63) & ~63
   const program = programOf(form, programAt)
   const scratch = (programAt + program.bytes.length + 63) & ~63
   const pageAt = (scratch + keysOfMap * (program.mapDepth + 1) + 63) & ~63
-  const memory = new WebAssembly.Memory({ initial: Math.ceil((pageAt + memoryPage) / memoryPage) })
-  const matches = (pattern: number, start: number, end: number): number => {
-    const wanted = program.patterns[pattern]
-    const text = Buffer.from(memory.buffer, start, end - start).toString('utf8')
-    return wanted !== undefined && textRefusal({ kind: 'string', patterns: [wanted] }, text) === undefined ? 1 : 0
-  }
-  const { exports } = new WebAssembly.Instance(compiled, { env: { memory, matches } })
-  const { prepare, scan, scanLines, rows } = exports as unknown as Exports
-  prepare(tablesAt, scratch)
+  const { memory, exports } = instantiate(pageAt, {
+    matches: (pattern, start, end) => {
+      const wanted = program.patterns[pattern]
+      const text = Buffer.from(memory.buffer, start, end - start).toString('utf8')
+      return wanted !== undefined && textRefusal({ kind: 'string', patterns: [wanted] }, text) === undefined ? 1 : 0
+    },
+  })
+  const { prepareScan, scan, scanLines, rows } = exports
+  prepareScan(scratch)
   new Uint8Array(memory.buffer).set(program.bytes, programAt)
   return {
     load: (page) => {
-      const needed = pageAt + page.length + behindPage
-      const has = memory.buffer.byteLength
-      if (needed > has) memory.grow(Math.ceil((needed - has) / memoryPage))
-      const all = new Uint8Array(memory.buffer)
+      const all = makeRoom(memory, pageAt + page.length + behindInput)
       all.set(page, pageAt)
-      all.fill(0, pageAt + page.length, needed)
+      all.fill(0, pageAt + page.length, pageAt + page.length + behindInput)
       return all.subarray(pageAt, pageAt + page.length)
     },
     run: (_page, at) => {
