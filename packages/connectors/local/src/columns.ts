@@ -1,6 +1,7 @@
 import { integrationError } from '@ecokit/contracts'
 import type { Discovered, JsonSchema } from '@ecokit/contracts'
 import { isWellFormed } from './json.ts'
+import { identifier } from './sql.ts'
 
 type Scalar = 'boolean' | 'bigint' | 'double' | 'varchar' | 'date' | 'timestamptz' | 'timestamp'
 /** What a column holds. `json` keeps the schema of its values. */
@@ -8,7 +9,13 @@ export type ColumnType =
   | { readonly kind: Scalar }
   | { readonly kind: 'decimal'; readonly width: number; readonly scale: number }
   | { readonly kind: 'list' | 'map'; readonly of: ColumnType }
+  /** An object whose fields are all always there. */
+  | { readonly kind: 'struct'; readonly fields: readonly StructField[] }
   | { readonly kind: 'json'; readonly schema: unknown }
+export interface StructField {
+  readonly name: string
+  readonly type: ColumnType
+}
 export interface Column {
   readonly name: string
   readonly type: ColumnType
@@ -34,7 +41,13 @@ export const sqlType = (type: ColumnType): string =>
       ? `${sqlType(type.of)}[]`
       : type.kind === 'map'
         ? `MAP(VARCHAR, ${sqlType(type.of)})`
-        : sqlNames[type.kind]
+        : type.kind === 'struct'
+          ? `STRUCT(${type.fields.map(({ name, type: of }) => `${identifier(name)} ${sqlType(of)}`).join(', ')})`
+          : sqlNames[type.kind]
+
+/** A type's text for comparing: DuckDB quotes the names of fields only where they need it. */
+export const typeName = (text: string): string =>
+  text.replaceAll(/"((?:[^"]|"")*)"/g, (whole, name: string) => (/^[A-Za-z_]\w*$/.test(name) ? name : whole))
 
 type Schema = Readonly<Record<string, unknown>>
 const isSchema = (value: unknown): value is Schema =>
@@ -50,7 +63,7 @@ const follow = (schema: Schema, root: Schema): Schema => {
 }
 const isNull = (schema: unknown): boolean =>
   isSchema(schema) && (schema['type'] === 'null' || ('const' in schema && schema['const'] === null))
-const isScalar = (type: ColumnType): boolean => !['json', 'list', 'map'].includes(type.kind)
+const isScalar = (type: ColumnType): boolean => !['json', 'list', 'map', 'struct'].includes(type.kind)
 const isText = (type: ColumnType): boolean =>
   ['varchar', 'date', 'timestamptz', 'timestamp', 'decimal'].includes(type.kind)
 const isNumeric = (type: ColumnType): boolean => ['bigint', 'double'].includes(type.kind)
@@ -77,10 +90,14 @@ const byType = (type: unknown, schema: Schema, root: Schema): ColumnType => {
     case 'array': {
       const items =
         isSchema(schema['items']) && !('prefixItems' in schema) ? columnType(schema['items'], root) : undefined
-      return items !== undefined && isScalar(items) ? { kind: 'list', of: items } : { kind: 'json', schema }
+      return items !== undefined && (isScalar(items) || items.kind === 'struct')
+        ? { kind: 'list', of: items }
+        : { kind: 'json', schema }
     }
     case 'object': {
       const named = isSchema(schema['properties']) && Object.keys(schema['properties']).length > 0
+      const fields = named ? structFields(schema, root) : undefined
+      if (fields !== undefined) return { kind: 'struct', fields }
       const values = schema['additionalProperties']
       const of = !named && isSchema(values) ? columnType(values, root) : undefined
       return of !== undefined && isScalar(of) ? { kind: 'map', of } : { kind: 'json', schema }
@@ -88,6 +105,19 @@ const byType = (type: unknown, schema: Schema, root: Schema): ColumnType => {
     default:
       return { kind: 'json', schema }
   }
+}
+/**
+ * The fields of an object that a STRUCT holds without loss: all of them must be there, and no others may be; a STRUCT cannot tell a missing field from null. DuckDB does
+ * not tell `Id` from `id` either, and JavaScript objects of its reader cannot hold `__proto__`.
+ */
+const structFields = (schema: Schema, root: Schema): readonly StructField[] | undefined => {
+  const { properties, required, additionalProperties } = schema
+  if (additionalProperties !== false || !isSchema(properties) || !Array.isArray(required)) return undefined
+  const names = Object.keys(properties)
+  const fits = names.every((name) => required.includes(name) && name !== '__proto__' && nameFault(name) === undefined)
+  if (!fits || new Set(names.map((name) => name.toLowerCase())).size !== names.length) return undefined
+  const fields = names.map((name) => ({ name, type: columnType(properties[name], root) }))
+  return fields.some(({ type }) => type.kind === 'json') ? undefined : fields
 }
 const textType = (schema: Schema): ColumnType => {
   const { format, precision, scale } = schema
@@ -175,7 +205,7 @@ export const newColumns = (
   const types = new Map([...present].map(([name, type]) => [name.toLowerCase(), type]))
   return columns.filter(({ name, type }) => {
     const [before, now] = [types.get(name.toLowerCase()), sqlType(type)]
-    if (before !== undefined && before !== now)
+    if (before !== undefined && typeName(before) !== typeName(now))
       throw integrationError('invalid_data', {
         partner,
         what: `table ${table}: column ${name} holds ${before}, and the stream brings ${now}`,

@@ -79,6 +79,8 @@ export const schemaOf = (duck: Duck, type: DuckDBType): JsonSchema => {
         properties: Object.fromEntries(
           type.entryNames.map((name, index) => [name, orNull(schemaOf(duck, type.entryTypes[index] ?? duck.ANY))]),
         ),
+        required: [...type.entryNames],
+        additionalProperties: false,
       }
     case id.MAP:
       return type.keyType.typeId === id.VARCHAR

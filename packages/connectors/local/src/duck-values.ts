@@ -27,6 +27,8 @@ export const vectorType = (duck: Duck, type: ColumnType): DuckDBType => {
       return duck.LIST(vectorType(duck, type.of))
     case 'map':
       return duck.MAP(duck.VARCHAR, vectorType(duck, type.of))
+    case 'struct':
+      return duck.STRUCT(Object.fromEntries(type.fields.map(({ name, type: of }) => [name, vectorType(duck, of)])))
   }
 }
 
@@ -54,6 +56,15 @@ const someToDuck = (duck: Duck, type: ColumnType): ((stored: NonNullable<Stored>
     case 'list': {
       const item = toDuck(duck, type.of)
       return (stored) => duck.listValue((stored as readonly Stored[]).map(item))
+    }
+    case 'struct': {
+      const fields = type.fields.map((field) => ({ name: field.name, make: toDuck(duck, field.type) }))
+      return (stored) =>
+        duck.structValue(
+          Object.fromEntries(
+            fields.map(({ name, make }, index) => [name, make((stored as readonly Stored[])[index] ?? null)]),
+          ),
+        )
     }
     case 'map': {
       const value = toDuck(duck, type.of)

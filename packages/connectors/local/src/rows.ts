@@ -34,18 +34,21 @@ const parseLine = (line: Uint8Array): unknown => {
   }
 }
 
+/** `json`: the record was read from JSON text, where a number has no type of its own. */
+export type RowMaker = (record: unknown, json?: boolean) => Row
 /** Turns records into rows of the table's columns; refuses a record with a field that has no column. */
-export const rowMaker = (columns: readonly Column[]): ((record: unknown) => Row) => {
-  const stores = columns.map((column) => nullable(storer(column.type)))
+export const rowMaker = (columns: readonly Column[]): RowMaker => {
+  const [ofRecords, ofJson] = [false, true].map((json) => columns.map((column) => nullable(storer(column.type, json))))
   const known = new Set(columns.map(({ name }) => name))
-  return (record) => {
+  return (record, json = false) => {
+    const stores = json ? ofJson : ofRecords
     if (typeof record !== 'object' || record === null || Array.isArray(record)) return refuse('not an object')
     const fields = record as Readonly<Record<string, unknown>>
     for (const name of Object.keys(fields))
       if (!known.has(name) && fields[name] !== undefined) refuse(`${name}: there is no such column`)
     return columns.map(({ name }, index) => {
       try {
-        return stores[index]?.(Object.hasOwn(fields, name) ? fields[name] : undefined) ?? null
+        return stores?.[index]?.(Object.hasOwn(fields, name) ? fields[name] : undefined) ?? null
       } catch (thrown) {
         const reason = refusal(thrown)
         if (reason === undefined) throw thrown
@@ -58,7 +61,7 @@ export const rowMaker = (columns: readonly Column[]): ((record: unknown) => Row)
 /** Sorts a batch into rows that can be stored and records that cannot, by their index. */
 export const sortBatch = (
   batch: AnyBatch,
-  makeRow: (record: unknown) => Row,
+  makeRow: RowMaker,
   about: { readonly partner: string; readonly table: string },
 ): { readonly rows: readonly Row[]; readonly rejected: Written['rejected'] } => {
   if (batch.encoding === 'arrow')
@@ -73,7 +76,7 @@ export const sortBatch = (
   let index = 0
   const take = (give: () => unknown) => {
     try {
-      rows.push(makeRow(give()))
+      rows.push(makeRow(give(), batch.encoding === 'ndjson'))
     } catch (thrown) {
       const reason = refusal(thrown)
       if (reason === undefined) throw thrown

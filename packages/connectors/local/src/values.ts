@@ -33,11 +33,12 @@ const integer = (value: unknown): bigint => {
 }
 
 const names: Readonly<Record<string, number>> = { NaN, Infinity, '-Infinity': -Infinity }
-const real = (value: unknown): number => {
+const real = (value: unknown, json: boolean): number => {
   if (typeof value === 'number') return value
   if (typeof value === 'bigint') {
     const near = Number(value)
-    return Number.isFinite(near) && (BigInt(near) === value || String(near) === String(value))
+    // A number of JSON is the double that is nearest to it, however many digits it has.
+    return Number.isFinite(near) && (json || BigInt(near) === value || String(near) === String(value))
       ? near
       : refuse(`${value.toString()} is not exact as a double`)
   }
@@ -58,9 +59,17 @@ const date = (value: unknown): number => {
   return written === 'infinity' ? dateInfinity : written === '-infinity' ? -dateInfinity : parseDate(written)
 }
 
+/** The digits of a number; up to 15 of them a double holds exactly. */
+const decimalOf = (value: number): string => {
+  const digits = Number.isFinite(value) && Math.abs(value) < 1e15 ? String(value) : ''
+  const plain = digits.includes('e') ? value.toFixed(20).replace(/0+$/, '') : digits
+  return plain !== '' && plain.replaceAll(/^-?0?\.?0*|\./g, '').length <= 15
+    ? plain
+    : refuse(`the number ${value} may have lost digits: a decimal is written as a text`)
+}
 /** The scaled integer of a plain decimal number. */
 const decimal = (value: unknown, width: number, scale: number): bigint => {
-  const written = typeof value === 'bigint' ? String(value) : text(value)
+  const written = typeof value === 'bigint' ? String(value) : typeof value === 'number' ? decimalOf(value) : text(value)
   const parts = /^(-?)(\d+)(?:\.(\d+))?$/.exec(written)
   if (parts === null) return refuse(`${JSON.stringify(written.slice(0, 60))} is not a decimal number`)
   const fraction = (parts[3] ?? '').replace(/0+$/, '')
@@ -70,15 +79,15 @@ const decimal = (value: unknown, width: number, scale: number): bigint => {
   return parts[1] === '-' ? -scaled : scaled
 }
 
-/** Takes a value as a record holds it, never null, and gives the form to store; refuses what would not come back the same. */
-export const storer = (type: ColumnType): ((value: unknown) => Stored) => {
+/** Takes a value as a record holds it, never null, and gives the form to store; refuses what would not come back the same. `json`: the record was read from JSON text. */
+export const storer = (type: ColumnType, json = false): ((value: unknown) => Stored) => {
   switch (type.kind) {
     case 'boolean':
       return (value) => (typeof value === 'boolean' ? value : refuse(`${kindOf(value)} in a column of booleans`))
     case 'bigint':
       return integer
     case 'double':
-      return real
+      return (value) => real(value, json)
     case 'varchar':
       return text
     case 'date':
@@ -92,11 +101,26 @@ export const storer = (type: ColumnType): ((value: unknown) => Stored) => {
     case 'json':
       return (value) => jsonText(value, type.schema)
     case 'list': {
-      const item = nullable(storer(type.of))
+      const item = nullable(storer(type.of, json))
       return (value) => (Array.isArray(value) ? value.map(item) : refuse(`${kindOf(value)} in a column of lists`))
     }
+    case 'struct': {
+      const fields = type.fields.map((field) => ({ name: field.name, store: nullable(storer(field.type, json)) }))
+      const known = new Set(fields.map(({ name }) => name))
+      return (value) => {
+        if (typeof value !== 'object' || value === null || Array.isArray(value))
+          return refuse(`${kindOf(value)} in a column of objects`)
+        const given = value as Readonly<Record<string, unknown>>
+        for (const name of Object.keys(given))
+          if (!known.has(name) && given[name] !== undefined) refuse(`${name}: there is no such field`)
+        return fields.map(({ name, store }) => {
+          if (!Object.hasOwn(given, name) || given[name] === undefined) refuse(`${name}: missing`)
+          return store(given[name])
+        })
+      }
+    }
     case 'map': {
-      const entry = nullable(storer(type.of))
+      const entry = nullable(storer(type.of, json))
       return (value) =>
         typeof value === 'object' && value !== null && !Array.isArray(value)
           ? Object.entries(value)

@@ -1,4 +1,4 @@
-import { open, readFile, readdir, rename, rm } from 'node:fs/promises'
+import { open, readFile, readdir, rename, rm, stat, truncate } from 'node:fs/promises'
 import path from 'node:path'
 import { integrationError, toJson } from '@ecokit/contracts'
 import { z } from 'zod'
@@ -17,8 +17,11 @@ export const manifestName = '_manifest.json'
 /** Where parts are written; a part that the manifest lists is moved out of it. */
 export const stagedName = '_staged'
 export const lockName = '_lock.duckdb'
-export const partPattern = /^part-\d{6,}\.(?:parquet|csv|ndjson)$/
+/** `.lines`: committed lines of NDJSON that wait in the staging folder to become Parquet. */
+export const partPattern = /^part-\d{6,}\.(?:parquet|csv|ndjson|lines)$/
+export const isLines = (file: string): boolean => file.endsWith('.lines')
 
+// `bytes`: of a part that is still being filled, those that are committed.
 const part = z.strictObject({ file: z.string().regex(partPattern), rows: z.int(), bytes: z.int() })
 const entry = z.strictObject({ checkpoint: z.record(z.string(), z.unknown()), run: z.string(), at: z.string() })
 const schema = z.record(z.string(), z.unknown())
@@ -116,13 +119,18 @@ export const writeManifest = async (directory: string, value: FolderManifest): P
   await syncFolder(directory)
 }
 
-/** Brings the files in line with the manifest: moves the parts that it lists out of the staging folder and removes those that it does not know. */
-export const tidy = async (directory: string, value: FolderManifest | undefined): Promise<void> => {
+/** Brings the files in line with the manifest: moves the parts that it lists out of the staging folder and removes those that it does not know. Those in `unsettled`, by name without ending, are left alone. */
+export const tidy = async (
+  directory: string,
+  value: FolderManifest | undefined,
+  unsettled: ReadonlySet<string> = new Set(),
+): Promise<void> => {
   const staged = path.join(directory, stagedName)
   const listed = new Set(value?.parts.map(({ file }) => file))
   const waiting = new Set(value?.pass?.parts.map(({ file }) => file))
   let moved = false
   for (const name of await namesIn(staged)) {
+    if (unsettled.has(name.slice(0, -path.extname(name).length)) || (listed.has(name) && isLines(name))) continue
     if (listed.has(name)) {
       await rename(path.join(staged, name), path.join(directory, name))
       moved = true
@@ -132,4 +140,34 @@ export const tidy = async (directory: string, value: FolderManifest | undefined)
     if ((partPattern.test(name) && !listed.has(name)) || name === `${manifestName}.new`)
       await rm(path.join(directory, name), { force: true })
   if (moved) await syncFolder(directory)
+}
+
+/** Ends what a writer left unfinished: cuts off what was written behind the last commit, makes Parquet of lines that wait, and tidies. Gives the manifest as it is then. */
+export const restore = async (
+  directory: string,
+  found: FolderManifest | undefined,
+  fold: (part: Part, schema: FolderManifest['schema']) => Promise<Part>,
+): Promise<FolderManifest | undefined> => {
+  const staged = path.join(directory, stagedName)
+  const ended = async (parts: readonly Part[], as: FolderManifest['schema']): Promise<Part[]> => {
+    const done: Part[] = []
+    for (const one of parts) {
+      const file = path.join(staged, one.file)
+      const size = one.file.endsWith('.parquet') ? undefined : (await stat(file).catch(() => undefined))?.size
+      if (size !== undefined && size > one.bytes) await truncate(file, one.bytes)
+      done.push(isLines(one.file) ? await fold(one, as) : one)
+    }
+    return done
+  }
+  let manifest = found
+  if (found !== undefined) {
+    const parts = await ended(found.parts, found.schema)
+    const pass = found.pass && { ...found.pass, parts: await ended(found.pass.parts, found.pass.schema) }
+    if ([...found.parts, ...(found.pass?.parts ?? [])].some(({ file }) => isLines(file))) {
+      manifest = { ...found, parts, ...(pass !== undefined && { pass }) }
+      await writeManifest(directory, manifest)
+    }
+  }
+  await tidy(directory, manifest)
+  return manifest
 }

@@ -16,6 +16,8 @@ interface Source {
   readonly file: string
   readonly partner: string
   readonly table: string
+  /** So much of it is read; absent: all. What stands behind is not committed. */
+  readonly bytes?: number | undefined
 }
 const faultAt = ({ file, partner, table }: Source, place: string, what: string) =>
   integrationError('invalid_data', {
@@ -39,7 +41,8 @@ const chunkBytes = 1_000_000
 /** The text of a file in pieces that end after a line feed, each with the number of its first line; not UTF-8 is an error with its place. */
 const pieces = async function* (source: Source): AsyncIterable<{ readonly text: string; readonly line: number }> {
   const handle = await open(source.file, 'r')
-  const size = Math.min(chunkBytes, (await handle.stat()).size + 1)
+  let left = source.bytes ?? Infinity
+  const size = Math.min(chunkBytes, left, (await handle.stat()).size + 1)
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   let line = 1
   const decode = (bytes: Uint8Array) => {
@@ -61,8 +64,9 @@ const pieces = async function* (source: Source): AsyncIterable<{ readonly text: 
     let waiting: Buffer[] = []
     for (;;) {
       const chunk = Buffer.allocUnsafe(size)
-      const { bytesRead } = await handle.read(chunk, 0, size)
+      const { bytesRead } = await handle.read(chunk, 0, Math.min(size, left))
       if (bytesRead === 0) break
+      left -= bytesRead
       const read = chunk.subarray(0, bytesRead)
       const end = read.lastIndexOf(10) + 1
       if (end === 0) {

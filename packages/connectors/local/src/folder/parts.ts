@@ -1,37 +1,60 @@
-import { open, rm, stat } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import path from 'node:path'
-import type { FileHandle } from 'node:fs/promises'
 import type { DuckDBConnection } from '@duckdb/node-api'
+import { openSegment } from '../segments.ts'
 import { identifiers, literal } from '../sql.ts'
 import { openStage } from '../stage.ts'
 import { cellOf, csvCell, jsonOf } from './text.ts'
 import type { Column } from '../columns.ts'
 import type { Duck } from '../database.ts'
+import type { LineSource } from '../proven.ts'
+import type { Segment } from '../segments.ts'
 import type { Stored } from '../values.ts'
 import type { Format, Part } from './layout.ts'
 
 type Row = readonly Stored[]
-/** Writes one part; a part that is not finished leaves nothing behind. */
+/** Writes one part. */
 export interface PartWriter {
-  readonly add: (rows: readonly Row[]) => Promise<void>
+  /** Absent: it takes proven lines only. */
+  readonly add?: (rows: readonly Row[]) => Promise<void>
+  /** Absent: it cannot take proven lines as they are. */
+  readonly addLines?: (lines: Uint8Array, count: number) => Promise<void>
   /** What was written so far; before compression. */
   readonly bytes: () => number
-  /** Closes the file so that it survives a power cut. */
+  /** What was written so far, by what the file holds. */
+  readonly seen?: () => Part
+  /** Makes what was written so far survive a power cut, and goes on. Absent: a commit must finish the part. */
+  readonly sync?: () => Promise<Part>
+  /** Closes the file; it is safe on the disk, but for segments, which are read once more. */
   readonly finish: () => Promise<Part>
-  readonly discard: () => Promise<void>
+  /** Closes the file as it is. */
+  readonly close: () => Promise<void>
 }
 export type OpenPart = (file: string) => Promise<PartWriter>
 
 const bufferBytes = 1_000_000
 
-const textPart = async (file: string, header: string, lineOf: (row: Row) => string): Promise<PartWriter> => {
-  const handle: FileHandle = await open(file, 'w')
+const textPart = async (
+  file: string,
+  header: string,
+  lineOf: (row: Row) => string,
+  takesLines: boolean,
+): Promise<PartWriter> => {
+  const handle = await open(file, 'w')
   let [rows, bytes, buffer] = [0, 0, header]
+  const put = async (data: Uint8Array) => {
+    await handle.writeFile(data)
+    bytes += data.length
+  }
   const flush = async () => {
     const data = Buffer.from(buffer)
     buffer = ''
-    bytes += data.length
-    await handle.writeFile(data)
+    if (data.length > 0) await put(data)
+  }
+  const sync = async () => {
+    await flush()
+    await handle.sync()
+    return { file: path.basename(file), rows, bytes }
   }
   return {
     add: async (added) => {
@@ -41,18 +64,73 @@ const textPart = async (file: string, header: string, lineOf: (row: Row) => stri
       }
       rows += added.length
     },
+    ...(takesLines && {
+      addLines: async (lines: Uint8Array, count: number) => {
+        await flush()
+        await put(lines)
+        if (lines.length > 0 && lines.at(-1) !== 10) await put(Buffer.from('\n'))
+        rows += count
+      },
+    }),
     bytes: () => bytes + buffer.length,
+    sync,
     finish: async () => {
-      await flush()
-      await handle.sync()
+      const part = await sync()
       await handle.close()
-      return { file: path.basename(file), rows, bytes }
+      return part
     },
-    discard: async () => {
-      await handle.close().catch(() => undefined)
-      await rm(file, { force: true })
-    },
+    close: () => handle.close(),
   }
+}
+
+/** A part of proven lines that waits to become Parquet. */
+export const linesPart: OpenPart = async (file) => {
+  const segment = await openSegment(file)
+  const part = () => ({ file: path.basename(file), rows: segment.rows(), bytes: segment.bytes() })
+  return {
+    addLines: segment.add,
+    seen: part,
+    bytes: segment.bytes,
+    sync: async () => {
+      await segment.sync()
+      return part()
+    },
+    finish: async () => {
+      await segment.close()
+      return part()
+    },
+    close: async () => void (await segment.close()),
+  }
+}
+
+const syncFile = async (file: string): Promise<void> => {
+  const handle = await open(file, 'r+')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+const parquet = '(FORMAT parquet, COMPRESSION zstd)'
+
+/** Makes a part of Parquet from a segment of proven lines. */
+export const partOfLines = async (
+  duck: Duck,
+  connection: DuckDBConnection,
+  source: LineSource,
+  segment: Segment,
+  file: string,
+): Promise<Part> => {
+  const lines = await source(duck, connection, [segment])
+  try {
+    const { rowsChanged } = await connection.run(`COPY (SELECT * FROM ${lines.from}) TO ${literal(file)} ${parquet}`)
+    if (rowsChanged !== segment.rows)
+      throw new Error(`${segment.file} gave ${rowsChanged} rows of the ${segment.rows} that were written`)
+  } finally {
+    lines.close()
+  }
+  await syncFile(file)
+  return { file: path.basename(file), rows: segment.rows, bytes: (await stat(file)).size }
 }
 
 const sizeOf = (stored: Stored): number =>
@@ -68,22 +146,24 @@ export const partOpener = async (
   columns: readonly Column[],
   duck: Duck,
   connection: DuckDBConnection,
+  takesLines: boolean,
 ): Promise<OpenPart> => {
   if (format === 'csv') {
     const header = `${columns.map(({ name }) => csvCell(name)).join(',')}\r\n`
     const cells = columns.map(({ type }) => cellOf(type))
     return (file) =>
-      textPart(file, header, (row) => `${cells.map((cell, index) => cell(row[index] ?? null)).join(',')}\r\n`)
+      textPart(file, header, (row) => `${cells.map((cell, index) => cell(row[index] ?? null)).join(',')}\r\n`, false)
   }
   if (format === 'ndjson') {
     const fields = columns.map(({ name, type }) => {
       const [key, json] = [`${JSON.stringify(name)}:`, jsonOf(type)]
       return (stored: Stored) => key + json(stored)
     })
-    return (file) =>
-      textPart(file, '', (row) => `{${fields.map((field, index) => field(row[index] ?? null)).join(',')}}\n`)
+    const lineOf = (row: Row) => `{${fields.map((field, index) => field(row[index] ?? null)).join(',')}}\n`
+    return (file) => textPart(file, '', lineOf, takesLines)
   }
-  const stage = await openStage(duck, connection, columns)
+  const stage = await openStage(duck, connection, columns, '')
+  const names = identifiers(columns.map(({ name }) => name))
   return async (file) => {
     await stage.clear()
     let bytes = 0
@@ -94,23 +174,12 @@ export const partOpener = async (
       },
       bytes: () => bytes,
       finish: async () => {
-        stage.flush()
-        const names = identifiers(columns.map(({ name }) => name))
-        await connection.run(
-          `COPY (SELECT ${names} FROM ${stage.from}) TO ${literal(file)} (FORMAT parquet, COMPRESSION zstd)`,
-        )
-        const handle = await open(file, 'r+')
-        try {
-          await handle.sync()
-        } finally {
-          await handle.close()
-        }
+        await stage.gather()
+        await connection.run(`COPY (SELECT ${names} FROM ${stage.from}) TO ${literal(file)} ${parquet}`)
+        await syncFile(file)
         return { file: path.basename(file), rows: stage.rows(), bytes: (await stat(file)).size }
       },
-      discard: async () => {
-        await stage.clear().catch(() => undefined)
-        await rm(file, { force: true })
-      },
+      close: () => stage.clear(),
     }
   }
 }

@@ -10,7 +10,7 @@ import { orNull } from '../duck-read.ts'
 import { databaseError, stopIfAborted } from '../errors.ts'
 import { identifier, literal } from '../sql.ts'
 import { describeResult, readResult, selection } from '../tables/read.ts'
-import { endings, namesIn, readManifest, stagedName } from './layout.ts'
+import { endings, isLines, namesIn, readManifest, stagedName } from './layout.ts'
 import { csvHeader, fileRecords } from './lines.ts'
 import { widen } from './infer.ts'
 import type { Duck } from '../database.ts'
@@ -77,14 +77,24 @@ export const listFolder = async (folder: string, partner: string): Promise<reado
   return tables
 }
 
-/** Where the files are now: a listed part may still stand in the staging folder. */
-const locate = async ({ directory, manifest, files }: FolderTable): Promise<readonly string[]> => {
-  if (manifest === undefined) return files
+/** A file of a table; `bytes` and `rows` say how much of it is committed, where that may not be all. */
+interface Place {
+  readonly file: string
+  readonly bytes?: number
+  readonly rows?: number
+}
+/** Where the files are now: a listed part may still stand in the staging folder, and lines may have become Parquet since. */
+const locate = async ({ directory, manifest, files }: FolderTable): Promise<readonly Place[]> => {
+  if (manifest === undefined) return files.map((file) => ({ file }))
   return Promise.all(
-    manifest.parts.map(async ({ file }) => {
-      for (const place of [path.join(directory, file), path.join(directory, stagedName, file)])
-        if (await exists(place)) return place
-      return path.join(directory, file)
+    manifest.parts.map(async ({ file, rows, bytes }) => {
+      for (const folder of [directory, path.join(directory, stagedName)]) {
+        if (await exists(path.join(folder, file))) return { file: path.join(folder, file), bytes }
+        const parquet = path.join(folder, file.replace(/lines$/, 'parquet'))
+        // The staging folder may hold one that is not complete yet, beside its lines.
+        if (isLines(file) && folder === directory && (await exists(parquet))) return { file: parquet, rows }
+      }
+      return { file: path.join(directory, file), bytes }
     }),
   )
 }
@@ -116,20 +126,29 @@ const withMemory = async function* <T>(
   }
 }
 /** Characters that DuckDB takes for patterns stand for themselves in brackets. */
-const fromParquet = (files: readonly string[]): string =>
-  `read_parquet([${files.map((file) => literal(file.replace(/[*?[]/g, '[$&]'))).join(', ')}], union_by_name = true)`
+const fromParquet = (places: readonly Place[]): string => {
+  const read = (files: string) => `read_parquet([${files}], union_by_name = true, hive_partitioning = false)`
+  const name = ({ file }: Place) => literal(file.replace(/[*?[]/g, '[$&]'))
+  if (places.every(({ rows }) => rows === undefined)) return read(places.map(name).join(', '))
+  const parts = places.map((place) => `SELECT * FROM ${read(name(place))} LIMIT ${place.rows ?? 'ALL'}`)
+  return `(${parts.map((part) => `(${part})`).join(' UNION ALL BY NAME ')})`
+}
 
 /** SQL that gives the table as its manifest says, also where no part has a column yet. */
-const parquetQuery = async (connection: DuckDBConnection, table: FolderTable, partner: string): Promise<string> => {
-  const files = await locate(table)
-  if (table.manifest === undefined) return `SELECT * FROM ${fromParquet(files)}`
+const parquetQuery = async (
+  connection: DuckDBConnection,
+  table: FolderTable,
+  places: readonly Place[],
+  partner: string,
+): Promise<string> => {
+  if (table.manifest === undefined) return `SELECT * FROM ${fromParquet(places)}`
   const columns = columnsOf({ name: table.name, schema: table.manifest.schema }, partner)
   const present =
-    files.length === 0 ? [] : (await connection.run(`SELECT * FROM ${fromParquet(files)} LIMIT 0`)).columnNames()
+    places.length === 0 ? [] : (await connection.run(`SELECT * FROM ${fromParquet(places)} LIMIT 0`)).columnNames()
   const chosen = columns.map(({ name, type }) =>
     present.includes(name) ? identifier(name) : `CAST(NULL AS ${sqlType(type)}) AS ${identifier(name)}`,
   )
-  return `SELECT ${chosen.join(', ')} ${files.length === 0 ? 'WHERE false' : `FROM ${fromParquet(files)}`}`
+  return `SELECT ${chosen.join(', ')} ${places.length === 0 ? 'WHERE false' : `FROM ${fromParquet(places)}`}`
 }
 
 const keptOf = (manifest: FolderManifest | undefined) =>
@@ -165,7 +184,7 @@ export const describeFolder = async (
     return { name, schema: {} }
   }
   let properties: Readonly<Record<string, JsonSchema>> = {}
-  for (const file of files) {
+  for (const { file } of files) {
     const source = { file, partner, table: name }
     if (format === 'csv') {
       for (const column of await csvHeader(source))
@@ -183,6 +202,42 @@ export const describeFolder = async (
   return { name, schema: { type: 'object', properties } }
 }
 
+/** Files one after the other, in groups of Parquet and of lines that wait to become Parquet; one group where there are none. */
+const inOrder = (places: readonly Place[]): readonly (readonly Place[])[] => {
+  const groups: Place[][] = [[]]
+  for (const place of places) {
+    const last = groups.at(-1)
+    const before = last?.[0]
+    if (last !== undefined && (before === undefined || isLines(before.file) === isLines(place.file))) last.push(place)
+    else groups.push([place])
+  }
+  return groups
+}
+
+const textBatches = async function* (
+  { name, format, manifest }: FolderTable,
+  places: readonly Place[],
+  partner: string,
+  options: ReadOptions,
+  stop: () => void,
+): AsyncIterable<Batch<AnyRecord>> {
+  const columns = options.columns?.length === 0 ? undefined : options.columns
+  const batches = batcher()
+  for (const { file, bytes } of places) {
+    const source = { file, bytes, partner, table: name }
+    for await (const record of fileRecords(source, format === 'csv' ? 'csv' : 'ndjson', manifest)) {
+      const batch = batches.add(
+        columns === undefined ? record : Object.fromEntries(columns.map((column) => [column, record[column] ?? null])),
+      )
+      if (batch === undefined) continue
+      stop()
+      yield batch
+    }
+  }
+  const rest = batches.rest()
+  if (rest !== undefined) yield rest
+}
+
 /** Reads a table of a folder: exactly the parts that its manifest lists, or all files where it has none. */
 export const readFolder = async function* (
   table: FolderTable,
@@ -192,39 +247,32 @@ export const readFolder = async function* (
   const { name, format } = table
   const stop = () => stopIfAborted(options.signal, partner)
   try {
+    const places = await locate(table)
     if (format === 'parquet') {
-      yield* withMemory(options, async function* (duck, connection) {
-        const from = await parquetQuery(connection, table, partner)
-        const present = (await connection.run(`${from} LIMIT 0`)).columnNames()
-        const chosen = selection(options.columns, present, { partner, table: name })
-        yield* readResult(
-          duck,
-          await connection.stream(`SELECT ${chosen} FROM (${from})`),
-          keptOf(table.manifest),
-          stop,
-        )
-      })
+      for (const group of inOrder(places)) {
+        if (isLines(group[0]?.file ?? '')) {
+          yield* textBatches(table, group, partner, options, stop)
+          continue
+        }
+        yield* withMemory(options, async function* (duck, connection) {
+          const from = await parquetQuery(connection, table, group, partner)
+          const present = (await connection.run(`${from} LIMIT 0`)).columnNames()
+          const chosen = selection(options.columns, present, { partner, table: name })
+          yield* readResult(
+            duck,
+            await connection.stream(`SELECT ${chosen} FROM (${from})`),
+            keptOf(table.manifest),
+            stop,
+          )
+        })
+      }
       return
     }
     if (options.columns !== undefined) {
       const described = (await describeFolder(table, partner, options)).schema['properties'] as Record<string, unknown>
       selection(options.columns, Object.keys(described), { partner, table: name })
     }
-    const columns = options.columns?.length === 0 ? undefined : options.columns
-    const batches = batcher()
-    for (const file of await locate(table))
-      for await (const record of fileRecords({ file, partner, table: name }, format, table.manifest)) {
-        const batch = batches.add(
-          columns === undefined
-            ? record
-            : Object.fromEntries(columns.map((column) => [column, record[column] ?? null])),
-        )
-        if (batch === undefined) continue
-        stop()
-        yield batch
-      }
-    const rest = batches.rest()
-    if (rest !== undefined) yield rest
+    yield* textBatches(table, places, partner, options, stop)
   } catch (thrown) {
     stop()
     if (thrown instanceof Error && /ENOENT|No files found|Cannot open file/.test(thrown.message))

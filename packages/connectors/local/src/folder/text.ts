@@ -41,6 +41,11 @@ const plainText = (type: ColumnType): ((stored: Some) => string) => {
       const item = jsonOf(type.of)
       return (stored) => `[${(stored as readonly Stored[]).map(item).join(',')}]`
     }
+    case 'struct': {
+      const fields = type.fields.map((field) => ({ key: `${JSON.stringify(field.name)}:`, json: jsonOf(field.type) }))
+      return (stored) =>
+        `{${fields.map(({ key, json }, index) => key + json((stored as readonly Stored[])[index] ?? null)).join(',')}}`
+    }
     case 'map': {
       const field = jsonOf(type.of)
       return (stored) =>
@@ -82,6 +87,13 @@ const recordValue = (type: ColumnType): ((stored: Stored) => unknown) => {
         const item = recordValue(type.of)
         return (stored) => (stored as readonly Stored[]).map(item)
       }
+      case 'struct': {
+        const fields = type.fields.map((field) => ({ name: field.name, load: recordValue(field.type) }))
+        return (stored) =>
+          Object.fromEntries(
+            fields.map(({ name, load }, index) => [name, load((stored as readonly Stored[])[index] ?? null)]),
+          )
+      }
       case 'map': {
         const field = recordValue(type.of)
         return (stored) =>
@@ -102,7 +114,7 @@ const recordValue = (type: ColumnType): ((stored: Stored) => unknown) => {
 
 /** Checks a value that came from JSON by its column and gives it as records hold it. */
 export const fromJson = (type: ColumnType): ((value: unknown) => unknown) => {
-  const store = nullable(storer(type))
+  const store = nullable(storer(type, true))
   const load = recordValue(type)
   return (value) => load(store(value))
 }
@@ -120,6 +132,7 @@ export const fromCell = (type: ColumnType): ((cell: string | null) => unknown) =
       case 'json':
       case 'list':
       case 'map':
+      case 'struct':
         return (cell) => {
           try {
             return readJson(cell, type.kind === 'json' ? type.schema : undefined)

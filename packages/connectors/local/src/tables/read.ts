@@ -2,7 +2,7 @@ import { integrationError } from '@ecokit/contracts'
 import type { AnyRecord, Batch, CallOptions, Discovered, JsonSchema, ReadOptions } from '@ecokit/contracts'
 import type { DuckDBConnection, DuckDBResult } from '@duckdb/node-api'
 import { batcher } from '../batches.ts'
-import { columnType, sqlType } from '../columns.ts'
+import { columnType, sqlType, typeName } from '../columns.ts'
 import { openDatabase } from '../database.ts'
 import { decoder, orNull, schemaOf } from '../duck-read.ts'
 import { databaseError, stopIfAborted } from '../errors.ts'
@@ -64,7 +64,9 @@ const listTables = async (connection: DuckDBConnection): Promise<ReadonlyMap<str
 const keptColumn = (kept: Kept | undefined, name: string, type: string): JsonSchema | undefined => {
   const properties = kept?.schema['properties'] as Readonly<Record<string, JsonSchema>> | undefined
   const schema = properties !== undefined && Object.hasOwn(properties, name) ? properties[name] : undefined
-  return schema !== undefined && sqlType(columnType(schema, kept?.schema ?? {})) === type ? schema : undefined
+  return schema !== undefined && typeName(sqlType(columnType(schema, kept?.schema ?? {}))) === typeName(type)
+    ? schema
+    : undefined
 }
 
 const sqlName = (type: { toString(): string; readonly alias?: string | undefined }): string =>

@@ -1,140 +1,47 @@
-import { integrationError } from '@ecokit/contracts'
-import type { Batch, Checkpoint, CommitOptions, WriteOptions, Writer } from '@ecokit/contracts'
+import { rm } from 'node:fs/promises'
+import path from 'node:path'
+import { deletedAt, integrationError } from '@ecokit/contracts'
+import type { Batch, CommitOptions, WriteOptions, Writer } from '@ecokit/contracts'
 import type { DuckDBConnection } from '@duckdb/node-api'
-import { columnsOf, newColumns, sqlType } from '../columns.ts'
+import { ask } from '../ask.ts'
+import { columnsOf, newColumns } from '../columns.ts'
 import { openDatabase } from '../database.ts'
 import { cancelled, databaseError, stopIfAborted } from '../errors.ts'
+import { encodeName } from '../folder/layout.ts'
 import { oneByOne } from '../one-by-one.ts'
 import { rowMaker, sortBatch, sortDeletes } from '../rows.ts'
-import { identifier, identifiers } from '../sql.ts'
 import { openStage } from '../stage.ts'
-import { keepTable, passTables, prepare, readCheckpoint, tableColumns, writeCheckpoint } from './bookkeeping.ts'
-import type { Column } from '../columns.ts'
+import { passTables, prepare, readCheckpoint, tableColumns } from './bookkeeping.ts'
+import { readStage } from './move.ts'
+import { markColumn, passCheckpoint, store } from './store.ts'
 import type { Database } from '../database.ts'
 import type { Stage } from '../stage.ts'
+import type { Staged } from './move.ts'
+import type { Target } from './store.ts'
 
 type AnyRow = Readonly<Record<string, unknown>>
 
-interface Target {
-  readonly partner: string
-  readonly options: WriteOptions
-  readonly columns: readonly Column[]
-  readonly keys: readonly string[]
-  /** An overwrite or a pruning merge: it takes effect at its end, and starts anew unless it is asked where it stopped. */
-  readonly pass: boolean
-}
-
-/** SQL that is true where two rows have the same key, empty parts included. */
-const sameKey = (keys: readonly string[], one: string, other: string): string =>
-  keys.map((key) => `${one}.${identifier(key)} IS NOT DISTINCT FROM ${other}.${identifier(key)}`).join(' AND ')
-
-const createTable = (name: string, columns: readonly Column[]): string =>
-  `CREATE TABLE ${identifier(name)} (${columns.map((column) => `${identifier(column.name)} ${sqlType(column.type)}`).join(', ')})`
-
-/** Makes the table fit the columns: creates it, or adds what is new. */
-const fitTable = async (connection: DuckDBConnection, table: string, { partner, columns }: Target): Promise<void> => {
-  const present = await tableColumns(connection, table)
-  if (present === undefined) await connection.run(createTable(table, columns))
-  else
-    for (const { name, type } of newColumns(columns, present, table, partner))
-      await connection.run(`ALTER TABLE ${identifier(table)} ADD COLUMN ${identifier(name)} ${sqlType(type)}`)
-}
-
-/** Puts the staged rows into a table: deletes take what came before them; with `merge` the last row of a key replaces the others. */
-const moveRows = async (connection: DuckDBConnection, table: string, stage: Stage, target: Target, merge: boolean) => {
-  const names = identifiers(target.columns.map(({ name }) => name))
-  const into = identifier(table)
-  if (merge || stage.hasDeletes()) {
-    const gone = `SELECT DISTINCT ${identifiers(target.keys)} FROM ${stage.from}${merge ? '' : ' WHERE _ecokit_deleted'}`
-    await connection.run(`DELETE FROM ${into} AS t USING (${gone}) AS s WHERE ${sameKey(target.keys, 't', 's')}`)
-  }
-  const kept = merge
-    ? `(SELECT * FROM ${stage.from} QUALIFY row_number() OVER (PARTITION BY ${identifiers(target.keys)} ORDER BY _ecokit_order DESC) = 1)
-       WHERE NOT _ecokit_deleted ORDER BY _ecokit_order`
-    : stage.hasDeletes()
-      ? `${stage.from} AS s WHERE NOT _ecokit_deleted AND NOT EXISTS (SELECT 1 FROM ${stage.from} AS d
-           WHERE d._ecokit_deleted AND d._ecokit_order > s._ecokit_order AND ${sameKey(target.keys, 'd', 's')}) ORDER BY _ecokit_order`
-      : stage.from
-  await connection.run(`INSERT INTO ${into} (${names}) SELECT ${names} FROM ${kept}`)
-}
-
-const dropPass = async (connection: DuckDBConnection, table: string): Promise<void> => {
-  const { rows, keys } = passTables(table)
-  await connection.run(`DROP TABLE IF EXISTS ${identifier(rows)}`)
-  await connection.run(`DROP TABLE IF EXISTS ${identifier(keys)}`)
-  await connection.run('DELETE FROM _ecokit_checkpoints WHERE lower(table_name) = lower($1) AND pass', [table])
-}
-
-/** Everything that one commit does, inside its transaction; gives the number of rows that were pruned. `first`: the first commit of this writer, or of a new pass. */
-const store = async (
-  connection: DuckDBConnection,
-  stage: Stage,
-  target: Target,
-  commit: {
-    readonly checkpoint: Checkpoint | undefined
-    readonly final: boolean
-    readonly first: boolean
-    readonly resumed: boolean
-  },
-): Promise<number> => {
-  const { options, columns, keys, pass } = target
-  const table = options.table.name
-  const { final } = commit
-  let pruned = 0
-  // A pass that somebody else wrote into would end by removing what it has not seen: it starts anew.
-  if (commit.first && !commit.resumed) await dropPass(connection, table)
-  const passes = passTables(table)
-  if (options.disposition === 'overwrite') {
-    if (commit.first && !commit.resumed) await connection.run(createTable(passes.rows, columns))
-    await moveRows(connection, passes.rows, stage, target, false)
-    if (final) {
-      await connection.run(`DROP TABLE IF EXISTS ${identifier(table)}`)
-      await connection.run(`ALTER TABLE ${identifier(passes.rows)} RENAME TO ${identifier(table)}`)
-    }
-  } else {
-    if (commit.first) await fitTable(connection, table, target)
-    await moveRows(connection, table, stage, target, options.disposition === 'merge')
-    if (pass) {
-      const names = identifiers(keys)
-      const into = identifier(passes.keys)
-      if (commit.first && !commit.resumed)
-        await connection.run(`CREATE TABLE ${into} AS SELECT ${names} FROM ${stage.from} WHERE false`)
-      await connection.run(`INSERT INTO ${into} SELECT ${names} FROM ${stage.from} WHERE NOT _ecokit_deleted`)
-      if (final) {
-        const gone = await connection.run(
-          `DELETE FROM ${identifier(table)} AS t WHERE NOT EXISTS (SELECT 1 FROM ${into} AS s WHERE ${sameKey(keys, 't', 's')})`,
-        )
-        pruned = gone.rowsChanged
-      }
-    }
-  }
-  if (commit.first || final) await keepTable(connection, options.table)
-  if (pass && final) await dropPass(connection, table)
-  const { checkpoint } = commit
-  if (checkpoint !== undefined)
-    await writeCheckpoint(connection, { key: options.key, table, pass: pass && !final, run: options.run, checkpoint })
-  return pruned
-}
-
-/** The checkpoint of a pass that can go on: its own rows or keys are there and have the columns that are asked for. */
-const passCheckpoint = async (connection: DuckDBConnection, target: Target): Promise<Checkpoint | undefined> => {
-  const { options, columns, keys } = target
-  const overwrite = options.disposition === 'overwrite'
-  const passes = passTables(options.table.name)
-  const found = await tableColumns(connection, overwrite ? passes.rows : passes.keys)
-  const wanted = overwrite ? columns : keys.map((key) => columns.find(({ name }) => name === key))
-  const fits =
-    found?.size === wanted.length &&
-    wanted.every((column) => column !== undefined && found.get(column.name) === sqlType(column.type))
-  return fits ? readCheckpoint(connection, options.key, options.table.name, true) : undefined
-}
-
-const checkOptions = (partner: string, { table, disposition, prune }: WriteOptions): void => {
+const checkOptions = (partner: string, { table, disposition, prune, deletes }: WriteOptions): void => {
   const wrong = (field: string, what: string) =>
     integrationError('invalid_input', { partner, what: `table ${table.name}: ${field}: ${what}`, details: { field } })
   if (disposition === 'merge' && (table.primaryKey ?? []).length === 0)
     throw wrong('table.primaryKey', 'merge needs the fields that identify a record')
   if (prune === true && disposition !== 'merge') throw wrong('prune', 'only a merge can prune')
+  if (
+    deletes === 'soft' &&
+    Object.keys(table.schema['properties'] ?? {}).some((name) => name.toLowerCase() === deletedAt)
+  )
+    throw wrong(
+      `table.schema.properties.${deletedAt}`,
+      'is where soft deletes are noted: rename or leave out the field',
+    )
+}
+
+/** Where a table's segments wait, beside the file. What a crash left there is removed before anything is written: whoever has the file open is alone with it. */
+const stagingFolder = async (database: Database, table: string): Promise<string> => {
+  const folder = `${path.resolve(database.file)}.staged`
+  await database.once('staged', () => rm(folder, { recursive: true, force: true }))
+  return path.join(folder, encodeName(table.toLowerCase()))
 }
 
 /** Opens a writer of a table of the DuckDB file. */
@@ -150,14 +57,23 @@ export const writeTable = async (file: string, partner: string, options: WriteOp
       const connection = await database.connect()
       opened = connection
       await prepare(database, connection)
+      const soft = options.deletes === 'soft'
+      const stored = soft ? [...columns, markColumn] : columns
       const present = await tableColumns(connection, options.table.name)
       if (present !== undefined && options.disposition !== 'overwrite')
-        newColumns(columns, present, options.table.name, partner)
-      const stage = await openStage(database.duck, connection, columns)
+        newColumns(stored, present, options.table.name, partner)
+      const stage = await openStage(
+        database.duck,
+        connection,
+        columns,
+        await stagingFolder(database, options.table.name),
+      )
       const target: Target = {
         partner,
         options,
         columns,
+        stored,
+        soft,
         keys: options.table.primaryKey ?? [],
         pass: options.disposition === 'overwrite' || options.prune === true,
       }
@@ -210,6 +126,23 @@ const tableWriter = (
       throw databaseError(thrown, { partner, what: `${what} table ${table} of ${database.file}` })
     }
   }
+  /** Work that sees the staged rows, inside of a transaction. */
+  const inTransaction = async <T>(end: 'COMMIT' | 'ROLLBACK', work: (staged: Staged) => Promise<T>): Promise<T> => {
+    const staged = await readStage(stage, target)
+    try {
+      await connection.run('BEGIN')
+      try {
+        const done = await work(staged)
+        await connection.run(end)
+        return done
+      } catch (thrown) {
+        await connection.run('ROLLBACK').catch(() => undefined)
+        throw thrown
+      }
+    } finally {
+      staged.close()
+    }
+  }
   return {
     resumesFrom: (call) =>
       guard('cannot read the checkpoint of', call?.signal, async () => {
@@ -219,31 +152,43 @@ const tableWriter = (
       }),
     write: (batch: Batch<AnyRow>, call) =>
       guard('cannot write', call?.signal, async () => {
-        const { rows, rejected } = sortBatch(batch, makeRow, about)
+        const lines = batch.encoding === 'ndjson' && batch.proven === true && stage.takesLines ? batch : undefined
+        const { rows, rejected } = lines === undefined ? sortBatch(batch, makeRow, about) : { rows: [], rejected: [] }
         const deletes = sortDeletes(batch, target.keys, target.columns, about)
         try {
-          await stage.add(rows, false)
+          if (lines === undefined) await stage.add(rows, false)
+          else await stage.addLines(lines.bytes, lines.count)
           await stage.add(deletes, true)
         } catch (thrown) {
           // Part of the batch may be staged: nothing of this writer may be committed any more.
           broken = thrown
           throw thrown
         }
-        return { rows: rows.length, rejected }
+        return { rows: lines?.count ?? rows.length, rejected }
       }),
+    query: (sql, call) =>
+      guard('cannot ask', call?.signal, () =>
+        // The commit as it would be, and then undone: what the query sees is what everybody will see.
+        inTransaction('ROLLBACK', async (staged) => {
+          await store(connection, staged, target, { checkpoint: undefined, final: false, first, resumed })
+          const own = options.disposition === 'overwrite' ? passTables(table).rows : table
+          return ask(database.duck, connection, sql, about, async (name) => {
+            if (name === undefined || name.toLowerCase() === table.toLowerCase()) return own
+            return (await tableColumns(connection, name)) === undefined ? undefined : name
+          })
+        }),
+      ),
     commit: (checkpoint, call?: CommitOptions) =>
       guard('cannot commit', call?.signal, async () => {
-        stage.flush()
         const final = call?.final === true
-        let pruned: number
-        await connection.run('BEGIN')
+        let pruned = 0
         try {
-          pruned = await store(connection, stage, target, { checkpoint, final, first, resumed })
-          await connection.run('COMMIT')
+          await inTransaction('COMMIT', async (staged) => {
+            pruned = await store(connection, staged, target, { checkpoint, final, first, resumed })
+          })
         } catch (thrown) {
           // It may have happened: only the next writer, which reads the file again, can tell.
           broken = thrown
-          await connection.run('ROLLBACK').catch(() => undefined)
           throw thrown
         }
         // After its end a pass is over: what is written next begins another.
@@ -253,20 +198,16 @@ const tableWriter = (
         return target.pass && options.disposition === 'merge' && final ? { pruned } : undefined
       }),
     [Symbol.asyncDispose]: () =>
-      inTurn(() => {
-        if (!disposed) {
-          disposed = true
-          try {
-            stage.flush()
-          } catch {
-            // What was staged is not wanted any more.
-          } finally {
-            connection.closeSync()
-            free()
-            database.release()
-          }
+      inTurn(async () => {
+        if (disposed) return
+        disposed = true
+        try {
+          await stage.close()
+        } finally {
+          connection.closeSync()
+          free()
+          database.release()
         }
-        return Promise.resolve()
       }),
   }
 }

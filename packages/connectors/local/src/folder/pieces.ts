@@ -1,0 +1,140 @@
+import path from 'node:path'
+import type { Stored } from '../values.ts'
+import type { Segment } from '../segments.ts'
+import { linesPart } from './parts.ts'
+import type { OpenPart, PartWriter } from './parts.ts'
+import type { Format, Part } from './layout.ts'
+
+interface Piece {
+  /** Its name without the ending. */
+  readonly name: string
+  /** As a manifest may list it now. */
+  part: Part | undefined
+  writer: PartWriter | undefined
+  longest: number
+}
+
+/** What a writer has written of a table of a folder, in its order: finished parts, segments on their way to Parquet, and the part that is being filled. */
+export interface Pieces {
+  addRows(rows: readonly (readonly Stored[])[]): Promise<void>
+  addLines(lines: Uint8Array, count: number): Promise<void>
+  /** Makes everything survive a power cut and gives it as a manifest may list it. `final`: in its lasting form. */
+  settle(final: boolean): Promise<readonly Part[]>
+  /** The names, without endings, of what is not in its lasting form in that list yet. */
+  unsettled(listed: readonly Part[]): ReadonlySet<string>
+  /** The number of the next part. */
+  next(): number
+  isEmpty(): boolean
+  /** Begins anew after what is there. */
+  reset(parts: readonly Part[]): void
+  /** Waits for what runs and closes files. What is not committed is left to whoever tidies. */
+  close(): Promise<void>
+}
+
+export interface PiecesSetting {
+  readonly staged: string
+  readonly format: Format
+  readonly openPart: OpenPart
+  /** How segments become Parquet; absent: proven lines are written into parts as they are, or not taken. */
+  readonly fold: ((segment: Segment, file: string) => Promise<Part>) | undefined
+  /** A part is closed at about this size. */
+  readonly partBytes: number
+  readonly segmentBytes: number
+  readonly next: number
+}
+
+const nameOf = (file: string): string => file.slice(0, -path.extname(file).length)
+
+export const openPieces = (setting: PiecesSetting): Pieces => {
+  const { staged, format, openPart, fold } = setting
+  let pieces: Piece[] = []
+  let current: Piece | undefined
+  let folding: Promise<void> = Promise.resolve()
+  let next = setting.next
+
+  const begin = async (lines: boolean): Promise<{ piece: Piece; writer: PartWriter }> => {
+    const fits = (writer: PartWriter) => (lines ? writer.addLines : writer.add) !== undefined
+    if (current?.writer !== undefined && !fits(current.writer)) await end()
+    if (current?.writer !== undefined) return { piece: current, writer: current.writer }
+    const name = `part-${String(next).padStart(6, '0')}`
+    const writer =
+      lines && fold !== undefined
+        ? await linesPart(path.join(staged, `${name}.lines`))
+        : await openPart(path.join(staged, `${name}.${format}`))
+    next += 1
+    const piece = { name, part: undefined, writer, longest: 0 }
+    pieces.push(piece)
+    current = piece
+    return { piece, writer }
+  }
+  const end = async () => {
+    const piece = current
+    if (piece?.writer === undefined) return
+    current = undefined
+    if (fold === undefined || piece.writer.add !== undefined) {
+      piece.part = await piece.writer.finish()
+      piece.writer = undefined
+      return
+    }
+    // One segment is converted on DuckDB's thread while the next is filled: this waits for the one before.
+    await folding
+    folding = (async () => {
+      const { writer } = piece
+      const seen = writer?.seen?.()
+      if (writer === undefined || seen === undefined) return
+      const { file, rows, bytes } = seen
+      const segment = { file: path.join(staged, file), rows, bytes, longest: piece.longest }
+      const part = await fold(segment, path.join(staged, `${piece.name}.parquet`))
+      piece.writer = undefined
+      piece.part = part
+      await writer.finish()
+    })()
+    // Whoever waits for it next is told.
+    folding.catch(() => undefined)
+  }
+  return {
+    addRows: async (rows) => {
+      if (rows.length === 0) return
+      const { writer } = await begin(false)
+      await writer.add?.(rows)
+      if (writer.bytes() >= setting.partBytes) await end()
+    },
+    addLines: async (lines, count) => {
+      if (count === 0) return
+      const { piece, writer } = await begin(true)
+      await writer.addLines?.(lines, count)
+      piece.longest = Math.max(piece.longest, lines.length)
+      if (writer.bytes() >= (fold === undefined ? setting.partBytes : setting.segmentBytes)) await end()
+    },
+    settle: async (final) => {
+      if (final || (current !== undefined && current.writer?.sync === undefined)) await end()
+      if (final) await folding
+      for (const piece of pieces) {
+        const { writer } = piece
+        if (writer?.sync === undefined) continue
+        const part = await writer.sync()
+        // It may have become Parquet meanwhile.
+        piece.part = (piece.writer as PartWriter | undefined) === undefined ? piece.part : part
+      }
+      return pieces.flatMap(({ part }) => (part === undefined ? [] : [part]))
+    },
+    unsettled: (listed) => {
+      const files = new Set(listed.map(({ file }) => file))
+      return new Set(
+        pieces
+          .filter(({ writer, part }) => writer !== undefined || part === undefined || !files.has(part.file))
+          .map(({ name }) => name),
+      )
+    },
+    next: () => next,
+    isEmpty: () => pieces.length === 0,
+    reset: (parts) => {
+      pieces = parts.map((part) => ({ name: nameOf(part.file), part, writer: undefined, longest: 0 }))
+      current = undefined
+    },
+    close: async () => {
+      await folding.catch(() => undefined)
+      for (const { writer } of pieces) await writer?.close().catch(() => undefined)
+    },
+  }
+}
