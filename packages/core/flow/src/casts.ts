@@ -102,10 +102,7 @@ const toDate = (value: unknown): unknown => {
   const at = toTimestamp(value)
   return typeof at === 'string' ? new Date(at).toISOString().slice(0, 10) : at
 }
-const toText = (value: unknown): unknown => {
-  if (typeof value === 'string') return value
-  return typeof value === 'object' ? toJson(value) : String(value as number | bigint | boolean)
-}
+const toText = (value: unknown): unknown => (typeof value === 'string' ? value : toJson(value))
 
 const converters: Readonly<Record<string, (value: unknown) => unknown>> = {
   string: toText,

@@ -15,7 +15,7 @@ export interface MappedField {
 
 /** Something that the schema contract does not take. */
 export interface Guard {
-  /** Fields of the source; `[]` stands for the items of a list. */
+  /** From the column inwards; `[]` stands for the items of a list. */
   readonly path: Path
   /** The dotted path, for reasons. */
   readonly field: string
@@ -42,12 +42,14 @@ const isValues = (value: unknown): value is Values =>
 
 /** What a guard makes of a value: the value, one without what is not taken, or `refused`. */
 const guarded = (value: unknown, path: Path, guard: Guard): { readonly value: unknown } | 'refused' => {
-  if (value === undefined || value === null) return { value }
   const [step, ...rest] = path
   if (step === undefined) {
+    // A field that there should not be goes even where it holds null: the table has no column for it.
+    if (value === undefined || value === null) return { value: guard.schema === undefined ? undefined : value }
     if (guard.schema !== undefined && fits(value, guard.schema)) return { value }
     return guard.mode === 'discard_row' ? 'refused' : { value: undefined }
   }
+  if (value === undefined || value === null) return { value }
   if (step === '[]') {
     if (!Array.isArray(value)) return { value }
     const items: unknown[] = []
@@ -75,24 +77,23 @@ const remaker = ({ fields, guards }: Mapping): ((record: AnyRecord) => Remade) =
     to: cast === undefined ? undefined : castOf(cast),
   }))
   return (record) => {
-    let source: unknown = record
-    for (const guard of guards) {
-      const kept = guarded(source, guard.path, guard)
-      if (kept === 'refused') return { invalid: { record, field: guard.field, reason: guard.reason } }
-      source = kept.value
-    }
-    const values = source as Values
     const row: Record<string, unknown> = {}
     for (const { field, column, to } of casts) {
-      if (!Object.hasOwn(values, field)) continue
-      const value = values[field]
+      if (!Object.hasOwn(record, field)) continue
+      const value = record[field]
       if (value === undefined) continue
       const made = to === undefined || value === null ? value : to(value)
       if (isRefused(made)) return { invalid: { record, field, reason: made.refused } }
       // A column may be called __proto__.
       Object.defineProperty(row, column, { value: made, enumerable: true, writable: true, configurable: true })
     }
-    return { row }
+    let judged: unknown = row
+    for (const guard of guards) {
+      const kept = guarded(judged, guard.path, guard)
+      if (kept === 'refused') return { invalid: { record, field: guard.field, reason: guard.reason } }
+      judged = kept.value
+    }
+    return { row: judged as AnyRecord }
   }
 }
 
@@ -114,6 +115,6 @@ export const openMapper = ({ mapping, target }: PlannedStream): ((batch: Batch<A
     }
     const { deleted, ...rest } = withRecords(batch, rows)
     const gone = deleted?.map(remakeKey).flatMap((made) => ('row' in made ? [made.row] : []))
-    return { batch: { ...rest, ...(gone !== undefined && { deleted: gone }) } as Batch<AnyRecord>, putAside }
+    return { batch: { ...rest, ...(gone !== undefined && { deleted: gone }) }, putAside }
   }
 }

@@ -1,4 +1,6 @@
-import { planned as plan, type PlannedStream } from './plan.ts'
+import { keepAgreement, pauseAgreement, readAgreements } from './agreement.ts'
+import { describeChanges, settleContract, settleLost, type Settled } from './contract.ts'
+import { planned as plan, sinkOf, type PlannedStream } from './plan.ts'
 import { invalid } from './refusals.ts'
 import type { SyncOptions, Window } from './types.ts'
 
@@ -11,6 +13,7 @@ export const backfillWindow = ({ backfill }: Pick<SyncOptions, 'backfill'>): Win
 
 /** Why a stream cannot be read again in part; undefined where it can. */
 const noBackfill = (planned: PlannedStream): string | undefined => {
+  if (planned.halted !== undefined) return undefined
   if (planned.cursor === undefined) return `${planned.stream} has no cursor, so there is no window of it`
   if (planned.disposition === 'overwrite')
     return `${planned.stream} overwrites its table with everything that the source has, so a window of it would remove the rest`
@@ -53,16 +56,47 @@ const backfilled = (
   return able.map((planned) => ({ ...planned, window }))
 }
 
-/** Plans the streams of one run. */
+/** A stream of a run with what its pipeline agrees to once it has begun. */
+export interface RunStream extends PlannedStream {
+  /** Keeps what the stream's table holds from now on; called when the sink has taken the table. */
+  readonly agree: () => Promise<void>
+}
+
+/** Plans the streams of one run, each held against what the pipeline has agreed to: what is decided here holds until the run ends. */
 export const planRun = async (
   options: SyncOptions,
-  {
+  about: {
+    readonly signal: AbortSignal
+    readonly now: () => number
+    readonly warn: (sentence: string) => void
+  },
+): Promise<readonly RunStream[]> => {
+  const { pipeline, store } = options
+  const { signal, warn, now } = about
+  const { source, sink, sinkName } = pipeline
+  const known = await readAgreements(store, pipeline.name)
+  const lost = new Map<string, Settled>()
+  const planned = await plan(source, sink, sinkName, pipeline.streams, {
     signal,
-    warn,
-  }: { readonly signal: AbortSignal; readonly now: () => number; readonly warn: (sentence: string) => void },
-): Promise<readonly PlannedStream[]> => {
-  const { source, sink, sinkName, streams: wanted } = options.pipeline
-  const streams = await plan(source, sink, sinkName, wanted, { signal })
+    rescue: (wanted, found) => {
+      const settled = settleLost(pipeline, wanted, found, known.get(wanted.stream)?.agreed)
+      if (settled !== undefined) lost.set(wanted.stream, settled)
+      return settled?.planned
+    },
+  })
   const window = backfillWindow(options)
-  return window === undefined ? streams : backfilled(options, streams, window, warn)
+  const chosen = window === undefined ? planned : backfilled(options, planned, window, warn)
+  const declared = sinkOf(sink, sinkName)
+  const streams: RunStream[] = []
+  for (const one of chosen) {
+    const { stream } = one
+    const before = known.get(stream)
+    const settled = lost.get(stream) ?? settleContract(pipeline, declared, one, before?.agreed, known.size === 0)
+    const place = { pipeline: pipeline.name, stream, now: now() }
+    const { drift, halted } = settled.planned
+    if (halted !== undefined) await pauseAgreement(store, place, before, settled.agreement, settled.paused)
+    else if (drift.length > 0) warn(`${stream}: its schema has changed: ${describeChanges(drift)}`)
+    streams.push({ ...settled.planned, agree: () => keepAgreement(store, place, before, settled.agreement) })
+  }
+  return streams
 }

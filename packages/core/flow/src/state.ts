@@ -63,7 +63,7 @@ export interface Pass {
 
 /** Decides how the stream is read this time. */
 export const decidePass = (
-  { mode, disposition, deletes, window }: Pick<PlannedStream, 'mode' | 'disposition' | 'deletes' | 'window'>,
+  { mode, disposition, prunes, window }: Pick<PlannedStream, 'mode' | 'disposition' | 'prunes' | 'window'>,
   before: FlowState | undefined,
   about: {
     readonly full: boolean
@@ -80,7 +80,7 @@ export const decidePass = (
     const startedAt = cutOff?.startedAt ?? about.now
     return { mode: 'backfill', from: cutOff?.source, prune: false, stepwise: true, startedAt, before: cutOff, window }
   }
-  const prune = merge && deletes !== 'ignore'
+  const prune = merge && prunes
   const everything = { from: undefined, prune, stepwise: merge, startedAt: about.now, before }
   if (mode === 'full_refresh') return { mode, ...everything }
   const due =

@@ -54,19 +54,17 @@ export const openWriter = async (planned: PlannedStream, runner: StreamRunner) =
   }
   const writer = await open(false)
   try {
-    const { commit, prunes } = sink.manifest.sinks?.[sinkName] ?? {}
-    const transactional = commit === 'transaction'
+    const transactional = sink.manifest.sinks?.[sinkName]?.commit === 'transaction'
     const noted = readState(await ledger.state(key), planned.table)
     const found = transactional ? readState(await writer.resumesFrom({ signal }), planned.table) : noted
     if (found !== undefined && (found.run !== noted?.run || found.counts.read !== noted.counts.read))
       await ledger.correct(planned.stream, found)
     const before = sameOrigin(runner, planned, found)
     const pass = decidePass(planned, before, { full, now: now(), reconcileEveryMs, noted })
-    if (!pass.prune) return { key, writer, pass, open }
-    if (prunes === false) {
+    const everything = disposition === 'merge' && (pass.mode === 'full_refresh' || pass.mode === 'reconcile')
+    if (everything && !pass.prune && planned.wanted.deletes !== 'ignore')
       runner.warn(`${planned.stream}: rows that the source no longer has stay: ${sink.name} cannot find them`)
-      return { key, writer, pass: { ...pass, prune: false }, open }
-    }
+    if (!pass.prune) return { key, writer, pass, open }
     // Only the sink knows where the stream stands, and a writer must know from its beginning that it prunes.
     await writer[Symbol.asyncDispose]()
     return { key, writer: await open(true), pass, open }
