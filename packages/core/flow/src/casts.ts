@@ -102,7 +102,10 @@ const toDate = (value: unknown): unknown => {
   const at = toTimestamp(value)
   return typeof at === 'string' ? new Date(at).toISOString().slice(0, 10) : at
 }
-const toText = (value: unknown): unknown => (typeof value === 'string' ? value : toJson(value))
+const toText = (value: unknown): unknown => {
+  if (typeof value === 'string') return value
+  return typeof value === 'number' ? String(value) : toJson(value)
+}
 
 const converters: Readonly<Record<string, (value: unknown) => unknown>> = {
   string: toText,

@@ -40,18 +40,21 @@ export const liveRuns = new Set<string>()
 /** Who runs something, so that others can tell whether it is still there. */
 export const holderOf = (run: string): string => `${hostname()}/${processSpace}/${process.pid}/${run}`
 
-/** True where the holder's process certainly ended; false where that cannot be known. */
-export const isGone = (holder: string): boolean => {
+/** Whether the holder's process is there; `unknown` where it ran on another machine. */
+export const fateOf = (holder: string): 'there' | 'gone' | 'unknown' => {
   const [host, space, pid, run] = holder.split('/')
-  if (host !== hostname() || space !== processSpace || run === undefined) return false
-  if (Number(pid) === process.pid) return !liveRuns.has(run)
+  if (host !== hostname() || space !== processSpace || run === undefined) return 'unknown'
+  if (Number(pid) === process.pid) return liveRuns.has(run) ? 'there' : 'gone'
   try {
     process.kill(Number(pid), 0)
-    return false
+    return 'there'
   } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'ESRCH'
+    // Another user's process may not be asked, and is there.
+    return error instanceof Error && 'code' in error && error.code === 'ESRCH' ? 'gone' : 'there'
   }
 }
+/** True where the holder's process certainly ended; false where that cannot be known. */
+export const isGone = (holder: string): boolean => fateOf(holder) === 'gone'
 
 /** `process 71 on host lab`. */
 export const describeHolder = (holder: string): string => {

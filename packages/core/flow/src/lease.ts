@@ -1,5 +1,6 @@
 import { integrationError, type IntegrationError } from '@ecokit/contracts'
 import type { Store } from '@ecokit/store'
+import { hasPassed } from './clock.ts'
 import { describeHolder, holderOf, isGone, liveRuns } from './ids.ts'
 import type { Ledger } from './ledger.ts'
 
@@ -71,7 +72,7 @@ export const takeLease = async (store: Store, pipeline: string, run: string): Pr
       timer.unref()
       return {
         fence: async () => {
-          if (now() - renewedAt > ttlMs / 2) await beat()
+          if (hasPassed(renewedAt, now(), ttlMs / 2)) await beat()
           controller.signal.throwIfAborted()
         },
         stop: async () => {

@@ -5,6 +5,7 @@ import { hasPassed } from './clock.ts'
 import type { Judge } from './judge.ts'
 import type { Ledger } from './ledger.ts'
 import { linesAt, recordsOf, withRecords } from './lines.ts'
+import { openLoopGuard } from './loop.ts'
 import { openMapper } from './mapping.ts'
 import type { PlannedStream } from './plan.ts'
 import { batchBytes, pump } from './pump.ts'
@@ -14,6 +15,8 @@ import { broken, openWriter, quietly, type AnyWriter } from './writer.ts'
 
 /** How long written rows wait for their commit where the source is slow. */
 const commitMs = 1_000
+/** How often the store is told of commits that the sink keeps itself. */
+const tellMs = 250
 
 /** What a stream needs of its run. */
 export interface StreamRunner {
@@ -92,13 +95,17 @@ const copy = async (
   const { source, sink, sinkName, name: pipelineName } = pipeline
   await runner.onPass(pass)
 
-  const takes = sink.manifest.sinks?.[sinkName]?.accepts ?? ['records']
+  const { accepts: takes = ['records'], commit: manner } = sink.manifest.sinks?.[sinkName] ?? {}
+  const transactional = manner === 'transaction'
   const map = openMapper(planned)
   const judge = runner.openJudge(planned, pass, current.writer)
+  const guard = openLoopGuard(source.name, stream, planned.target.primaryKey !== undefined)
   const account = openAccount(ledger, pipelineName, stream)
   let checkpoint: Checkpoint | undefined
   let uncommittedBytes = 0
   let committedAt = now()
+  let committedRead = 0
+  let toldAt: number | undefined
 
   /** Records for a sink that takes no bytes. */
   const fitting = async (batch: Batch<AnyRecord>): Promise<Batch<AnyRecord>> => {
@@ -126,6 +133,7 @@ const copy = async (
     const size = sizeOf(read)
     if (size + (read.deleted?.length ?? 0) === 0) return
     const bytes = batchBytes(read)
+    guard(read, bytes)
     account.add({ read: size, bytes })
     const batch = await prepare(read)
     const count = sizeOf(batch)
@@ -149,10 +157,13 @@ const copy = async (
     account.add({ deleted: committed?.pruned ?? 0 })
     const counts = account.counts()
     runner.onCommit(counts)
-    await ledger.committed(key, nextState(pass, { ...about, counts }), stream, {
-      ...counts,
-      requests: runner.requests(),
-    })
+    // Where the sink keeps the checkpoint itself, the store's copy is for show.
+    if (!transactional || complete || toldAt === undefined || hasPassed(toldAt, now(), tellMs)) {
+      const patch = { ...counts, requests: runner.requests() }
+      await ledger.committed(key, nextState(pass, { ...about, counts }), stream, patch)
+      toldAt = now()
+    }
+    committedRead = counts.read
     uncommittedBytes = 0
     committedAt = now()
   }
@@ -174,16 +185,27 @@ const copy = async (
     })
   }
   let rowsWithoutCheckpoint = false
-  for await (const { batch, invalid } of pump(read, () => reading.abort())) {
-    await account.putAside(invalid, { read: true })
-    if (batch === undefined) break
-    await write(batch)
-    if (batch.checkpoint !== undefined) checkpoint = batch.checkpoint
-    rowsWithoutCheckpoint = batch.checkpoint === undefined && uncommittedBytes > 0
-    runner.onBatch(account.counts())
-    const due = uncommittedBytes >= runner.commitBytes || hasPassed(committedAt, now(), commitMs)
-    // Rows that are ahead of the checkpoint would come again: a merge does not mind, an append would double them.
-    if (pass.stepwise && due && (disposition === 'merge' || batch.checkpoint !== undefined)) await commit(false)
+  let reads = true
+  try {
+    for await (const { batch, invalid } of pump(read, () => reading.abort())) {
+      reads = false
+      await account.putAside(invalid, { read: true })
+      if (batch === undefined) break
+      await write(batch)
+      if (batch.checkpoint !== undefined) checkpoint = batch.checkpoint
+      rowsWithoutCheckpoint = batch.checkpoint === undefined && uncommittedBytes > 0
+      runner.onBatch(account.counts())
+      const due = uncommittedBytes >= runner.commitBytes || hasPassed(committedAt, now(), commitMs)
+      // Rows that are ahead of the checkpoint would come again: a merge does not mind, an append would double them.
+      if (pass.stepwise && due && (disposition === 'merge' || batch.checkpoint !== undefined)) await commit(false)
+      reads = true
+    }
+  } catch (error) {
+    // What the source gave before it failed need not be read again.
+    const whole = pass.stepwise && (disposition === 'merge' || !rowsWithoutCheckpoint)
+    if (reads && whole && !signal.aborted && account.counts().read > committedRead)
+      await commit(false).catch(() => undefined)
+    throw error
   }
   signal.throwIfAborted()
   if (rowsWithoutCheckpoint && disposition === 'append' && pass.mode === 'incremental')

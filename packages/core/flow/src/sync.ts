@@ -1,7 +1,7 @@
 import { integrationError, isIntegrationError, toIntegrationError, type IntegrationError } from '@ecokit/contracts'
 import type { Store } from '@ecokit/store'
 import { hasPassed } from './clock.ts'
-import { isGone, newRunId } from './ids.ts'
+import { fateOf, newRunId } from './ids.ts'
 import { takeLease, type PipelineLease } from './lease.ts'
 import { buryRuns, ended, openLedger, type Ledger, type StreamPatch } from './ledger.ts'
 import { describeJob, type LineageEvent, type StreamJob } from './lineage.ts'
@@ -350,6 +350,8 @@ export const sync = async (options: SyncOptions): Promise<RunResult> => {
 
 /** A run that has not been heard of for so long has lost its lease, on whichever machine it ran. */
 const silentMs = 120_000
+/** The same where its process is there: the clock may have been put forward. By then its number may be that of another process. */
+const silentThereMs = 24 * 3_600_000
 
 /** Marks the runs as failed whose process is gone, for hosts that start up; gives their ids. */
 export const recoverRuns = async (
@@ -358,11 +360,10 @@ export const recoverRuns = async (
 ): Promise<readonly string[]> => {
   const { lineage, namespace = 'default', now = Date.now } = options
   const log = openLineageLog(store, lineage?.file)
-  const ids = await bury(
-    store,
-    { now, namespace, log },
-    ({ holder, heartbeat_at }) => isGone(holder) || now() - heartbeat_at > silentMs,
-  )
+  const ids = await bury(store, { now, namespace, log }, ({ holder, heartbeat_at }) => {
+    const fate = fateOf(holder)
+    return fate === 'gone' || now() - heartbeat_at > (fate === 'there' ? silentThereMs : silentMs)
+  })
   await log.close()
   return ids
 }
