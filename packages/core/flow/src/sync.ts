@@ -1,212 +1,17 @@
 import { integrationError, isIntegrationError, toIntegrationError, type IntegrationError } from '@ecokit/contracts'
 import type { Store } from '@ecokit/store'
-import { hasPassed } from './clock.ts'
+import { eachOf } from './each-of.ts'
 import { fateOf, newRunId } from './ids.ts'
 import { takeLease, type PipelineLease } from './lease.ts'
-import { buryRuns, ended, openLedger, type Ledger, type StreamPatch } from './ledger.ts'
-import { describeJob, type LineageEvent, type StreamJob } from './lineage.ts'
+import { buryRuns, ended, openLedger } from './ledger.ts'
+import { describeJob } from './lineage.ts'
 import { openLineageLog, type LineageLog } from './lineage-log.ts'
-import type { PlannedStream } from './plan.ts'
-import { openStreamQuality, type Quality } from './quality.ts'
-import { storeQuality, warningsOf } from './quality-results.ts'
-import { backfillWindow, planRun, type RunStream } from './plan-run.ts'
+import { openMeter } from './meter.ts'
+import { backfillWindow, planRun } from './plan-run.ts'
 import { invalid } from './refusals.ts'
+import { callQuietly, runStream, type Running } from './run-stream.ts'
 import { getRun } from './runs.ts'
-import { syncStream } from './stream.ts'
-import {
-  noCounts,
-  type Counts,
-  type Failure,
-  type PassMode,
-  type Progress,
-  type RunResult,
-  type SyncOptions,
-} from './types.ts'
-
-const progressMs = 250
-const lineageMs = 10_000
-const defaultCommitBytes = 4 * 1024 * 1024
-
-/** What all streams of one run share. */
-interface Running {
-  readonly id: string
-  readonly options: SyncOptions
-  readonly ledger: Ledger
-  readonly controller: AbortController
-  readonly fence: () => Promise<void>
-  readonly log: LineageLog
-  readonly warnings: string[]
-  readonly now: () => number
-  /** Counts the requests of one stream from now on. */
-  readonly meter: () => Meter
-}
-
-/** Counts the requests of one stream. */
-interface Meter {
-  /** How many it has made so far. */
-  (): number
-  /** To be called when it makes none any more. */
-  readonly end: () => void
-}
-/** Gives each request of the source to one of the streams that run, whichever asks first. */
-const openMeter = (total: () => number): (() => Meter) => {
-  let seen = 0
-  let running = 0
-  return () => {
-    let own = 0
-    if (running === 0) seen = total()
-    running += 1
-    const count = (): number => {
-      const now = total()
-      own += now - seen
-      seen = now
-      return own
-    }
-    return Object.assign(count, { end: () => (running -= 1) })
-  }
-}
-
-/** Whoever watches must not stop the sync. */
-const callQuietly = (call: () => void): void => {
-  try {
-    call()
-  } catch {
-    return
-  }
-}
-
-const jobOf = (planned: PlannedStream, { id, options }: Running): StreamJob => {
-  const { pipeline, lineage, namespace = 'default' } = options
-  const { source, sink } = pipeline
-  const { stream, table, target } = planned
-  return {
-    run: id,
-    pipeline: pipeline.name,
-    stream,
-    namespace,
-    data: {
-      source: {
-        partner: source.name,
-        connector: source.manifest.id,
-        name: stream,
-        dataset: lineage?.dataset?.('source', stream),
-      },
-      sink: {
-        partner: sink.name,
-        connector: sink.manifest.id,
-        name: table,
-        dataset: lineage?.dataset?.('sink', table),
-      },
-      schema: target.schema,
-    },
-  }
-}
-
-/** Runs one stream and writes its account; gives the error that ended it, if one did. */
-const runStream = async (planned: RunStream, running: Running): Promise<IntegrationError | undefined> => {
-  const { options, ledger, controller, fence, log, now, id, warnings, meter } = running
-  const { pipeline, onProgress, full = false, commitBytes = defaultCommitBytes } = options
-  const { stream } = planned
-  const job = jobOf(planned, running)
-  const requests = meter()
-  let mode: PassMode = planned.window === undefined ? planned.mode : 'backfill'
-  let committed: Counts = noCounts
-  let savedAt = now()
-  let tracedAt: number | undefined
-  let saving: Promise<void> | undefined
-  let quality: Quality | undefined
-
-  const tell = (status: Progress['status'], counts: Counts): void => {
-    callQuietly(() =>
-      onProgress?.({ run: id, pipeline: pipeline.name, stream, status, mode, requests: requests(), ...counts }),
-    )
-  }
-  const trace = (type: LineageEvent['eventType'], about: { counts?: Counts; error?: string } = {}): void => {
-    const at = now()
-    tracedAt = at
-    log.emit(describeJob(job, { type, at, ...about }))
-  }
-  const finish = async (status: Progress['status'], error?: IntegrationError): Promise<void> => {
-    await saving
-    if (quality !== undefined) {
-      const results = quality.results()
-      warnings.push(...warningsOf(stream, results))
-      await storeQuality(options.store, { run: id, pipeline: pipeline.name, stream, at: now() }, results)
-    }
-    const patch: StreamPatch = { status, ...committed, requests: requests(), ended_at: now() }
-    await ledger.stream(stream, {
-      ...patch,
-      ...(error && { error_code: error.code, error_message: error.message }),
-    })
-    tell(status, committed)
-  }
-
-  try {
-    controller.signal.throwIfAborted()
-    if (planned.halted !== undefined) throw planned.halted
-    await ledger.stream(stream, { status: 'running', started_at: now() })
-    trace('START')
-    tell('running', noCounts)
-    if (!planned.skipped)
-      await syncStream(planned, {
-        run: id,
-        pipeline,
-        full,
-        ledger,
-        signal: controller.signal,
-        now,
-        commitBytes,
-        fence,
-        requests,
-        warn: (sentence) => warnings.push(sentence),
-        onPass: async (pass) => {
-          mode = pass.mode
-          await planned.agree()
-          await ledger.stream(stream, { mode })
-        },
-        onBatch: (counts) => {
-          if (!hasPassed(savedAt, now(), progressMs)) return
-          savedAt = now()
-          tell('running', counts)
-          // What is shown may be late where the store is slow: the sync does not wait for it, and does not end with it.
-          saving ??= ledger
-            .stream(stream, { ...counts, requests: requests() })
-            .catch(() => undefined)
-            .finally(() => {
-              saving = undefined
-            })
-        },
-        onCommit: (counts) => {
-          committed = counts
-          if (hasPassed(tracedAt ?? 0, now(), lineageMs)) trace('RUNNING', { counts })
-        },
-        openJudge: (_planned, pass, writer) => {
-          quality = openStreamQuality(planned, {
-            store: options.store,
-            run: id,
-            pipeline,
-            mode: pass.mode,
-            writer,
-            now,
-          })
-          return quality
-        },
-      })
-    trace('COMPLETE', { counts: committed })
-    await finish('completed')
-    return undefined
-  } catch (thrown) {
-    const cancelled = controller.signal.aborted
-    const error = toIntegrationError(cancelled ? controller.signal.reason : thrown)
-    const status = cancelled && error.code === 'cancelled' ? 'cancelled' : 'failed'
-    if (tracedAt !== undefined)
-      trace(status === 'cancelled' ? 'ABORT' : 'FAIL', { counts: committed, error: error.message })
-    await finish(status, error)
-    return error
-  } finally {
-    requests.end()
-  }
-}
+import type { Failure, RunResult, SyncOptions } from './types.ts'
 
 /** Marks dead runs and tells their end to whoever follows the lineage. */
 const bury = async (
@@ -225,27 +30,6 @@ const bury = async (
 interface Outcome {
   readonly status: RunResult['status']
   readonly error?: Failure
-}
-
-/** Calls `work` for each item, so many at a time, and waits for all; a call that throws keeps further ones from beginning. */
-const eachOf = async <T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<void>): Promise<void> => {
-  const left = items.values()
-  let failed = false
-  const lane = async (): Promise<void> => {
-    for (const item of left) {
-      if (failed) return
-      try {
-        await work(item)
-      } catch (error) {
-        failed = true
-        throw error
-      }
-    }
-  }
-  const lanes = Array.from({ length: Math.min(atOnce, items.length) }, lane)
-  const ended = await Promise.allSettled(lanes)
-  const thrown = ended.find((one) => one.status === 'rejected')
-  if (thrown !== undefined) throw thrown.reason
 }
 
 const runAll = async (running: Running): Promise<Outcome> => {
