@@ -1,6 +1,8 @@
 import type { AnyConnector } from '@ecokit/contracts'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import type { Terminal } from './output/terminal.ts'
+import { atLeastOne, positive } from './arguments.ts'
+import { addPipelineCommands } from './pipeline-commands.ts'
 import { exits } from './usage.ts'
 
 /** The options that every command has. */
@@ -23,24 +25,19 @@ export interface Invocation {
 /** Gives the connectors that partners may name; called by the commands that need them. */
 export type LoadConnectors = () => Promise<readonly AnyConnector[]>
 
-const positive = (what: string) => (text: string) => {
-  const value = Number(text)
-  if (text.trim() === '' || !Number.isSafeInteger(value) || value < 0)
-    throw new InvalidArgumentError(`${what} is a whole number, 0 or more`)
-  return value
-}
-const atLeastOne = (what: string) => (text: string) => {
-  const value = positive(what)(text)
-  if (value === 0) throw new InvalidArgumentError(`${what} is a whole number, 1 or more`)
-  return value
-}
 const port = (text: string) => {
   const value = positive('a port')(text)
   if (value > 65_535) throw new InvalidArgumentError('a port is at most 65535')
   return value
 }
 
-type Run = (invocation: Invocation, ...rest: never[]) => Promise<number>
+/** What a command does; gives its exit code. */
+export type Run = (invocation: Invocation, ...rest: never[]) => Promise<number>
+
+/** Adds a command with what all of them have. */
+export type Add = (usage: string, description: string, example: string, parent?: Command) => Command
+/** Hands over to a command that is loaded when it is run. */
+export type Load = (load: () => Promise<Run>) => (...given: unknown[]) => Promise<void>
 
 /** The whole command line. Commands are loaded when they are run, so that `--help` needs nothing but commander. */
 export const program = (
@@ -60,7 +57,7 @@ export const program = (
       '\nExit codes: 0 done, 1 something is unhealthy or failed, 2 the command line or ecosystem.yaml is wrong,\nor what it refers to is missing (a variable, a secret, the key of the vault).\n\nStart with:\n  $ ecokit init\n  $ ecokit check\n  $ ecokit up',
     )
 
-  const add = (usage: string, description: string, example: string, parent: Command = root) => {
+  const add: Add = (usage, description, example, parent = root) => {
     const command = parent
       .command(usage)
       .description(description)
@@ -70,10 +67,11 @@ export const program = (
     return command
   }
   /** Hands over to a command that is loaded now; the last two arguments of commander's action are the options and the command. */
-  const run =
-    (load: () => Promise<Run>) =>
-    async (...given: unknown[]) => {
-      const options = given.at(-2) as CommonOptions
+  const run: Load =
+    (load) =>
+    async (...given) => {
+      // Of a command that has commands itself: what both have is taken by the upper one.
+      const options = (given.at(-1) as Command).optsWithGlobals<CommonOptions>()
       const words: string[] = []
       for (let at = given.at(-1) as Command | null; at !== null && at !== root; at = at.parent) words.unshift(at.name())
       const work = await load()
@@ -123,17 +121,7 @@ export const program = (
     .option('--limit <items>', 'stop after so many answers', positive('the limit'))
     .option('-y, --yes', 'do not ask before something is changed or removed', false)
     .action(run(async () => (await import('./commands/call.ts')).call))
-  add('sync', 'run a pipeline to its end', 'ecokit sync mlflow-to-lake --full')
-    .argument('<pipeline>')
-    .option('--full', 'read everything again and remove what is gone', false)
-    .action(run(async () => (await import('./commands/sync.ts')).syncPipeline))
-  add('runs', 'list the last runs', 'ecokit runs --limit 5')
-    .option('--pipeline <name>', 'only of this pipeline')
-    .option('--limit <runs>', 'how many', positive('the limit'), 20)
-    .action(run(async () => (await import('./commands/runs.ts')).runs))
-  add('run', 'show one run with its streams', 'ecokit run latest')
-    .argument('<id>', 'an id, its beginning, or `latest`')
-    .action(run(async () => (await import('./commands/runs.ts')).showRun))
+  addPipelineCommands(add, run)
   add('login', 'log in to a partner as a person, in a browser', 'ecokit login crm')
     .argument('<partner>')
     .option('--no-browser', 'only print the address')

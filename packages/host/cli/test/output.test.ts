@@ -119,7 +119,7 @@ const recorder = (live: boolean): { terminal: Terminal; written: () => string } 
 test('progress in a pipe is plain lines, at a state and now and then', () => {
   const { terminal, written } = recorder(false)
   let now = 0
-  const view = openProgress(terminal, () => now)
+  const view = openProgress(terminal, { now: () => now })
   view.plan(1)
   view.show(progress('runs', 'running', 0))
   view.show(progress('runs', 'running', 10))
@@ -139,7 +139,7 @@ test('progress in a pipe is plain lines, at a state and now and then', () => {
 
 test('progress on a terminal is redrawn in place under a bar', () => {
   const { terminal, written } = recorder(true)
-  const view = openProgress(terminal, () => 0)
+  const view = openProgress(terminal, { now: () => 0 })
   view.plan(2)
   view.show(progress('runs', 'running', 1))
   view.show(progress('runs', 'completed', 2))
@@ -148,4 +148,43 @@ test('progress on a terminal is redrawn in place under a bar', () => {
     `\u001b[2K▸ runs: incremental  1 read  1 written  1.0 kB\n\u001b[2K${'░'.repeat(20)}  0/2 streams\n` +
       `\u001b[2A\u001b[2K✓ runs: completed  2 read  2 written  1.0 kB\n\u001b[2K${'█'.repeat(10)}${'░'.repeat(10)}  1/2 streams\n`,
   )
+})
+
+test('what is left is told by the pass before, until this one is longer', () => {
+  const { terminal, written } = recorder(false)
+  let now = 0
+  const view = openProgress(terminal, {
+    now: () => now,
+    expected: (stream, mode) => (stream === 'runs' && mode === 'incremental' ? 1000 : undefined),
+  })
+  for (const read of [0, 250, 1001]) {
+    view.show(progress('runs', 'running', read))
+    now += 10_000
+  }
+  view.show(progress('other', 'running', 0))
+  now += 10_000
+  view.show(progress('other', 'running', 250))
+  expect(written().trimEnd().split('\n')).toEqual([
+    'runs: incremental  0 read  0 written  1.0 kB',
+    'runs: incremental  250 read  250 written  1.0 kB  25 rows/s  25 %, about 30.0 s left',
+    'runs: incremental  1,001 read  1,001 written  1.0 kB  50 rows/s',
+    'other: incremental  0 read  0 written  1.0 kB',
+    'other: incremental  250 read  250 written  1.0 kB  25 rows/s',
+  ])
+})
+
+test('of many streams a terminal shows those that run, as many as it has lines', () => {
+  const { terminal, written } = recorder(true)
+  const view = openProgress(terminal, { now: () => 0, rows: () => 6 })
+  view.plan(1000)
+  for (let at = 0; at < 40; at += 1) view.show(progress(`s${at}`, 'completed', 1))
+  view.show(progress('last', 'running', 1))
+  const drawn = written().split('\u001b[4A').at(-1)?.split('\n') ?? []
+  expect(drawn.map((line) => line.replaceAll('\u001b[2K', ''))).toEqual([
+    '✓ s38: completed  1 read  1 written  1.0 kB',
+    '✓ s39: completed  1 read  1 written  1.0 kB',
+    '▸ last: incremental  1 read  1 written  1.0 kB',
+    `${'█'.repeat(1)}${'░'.repeat(19)}  40/1000 streams`,
+    '',
+  ])
 })

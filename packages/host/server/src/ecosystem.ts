@@ -2,32 +2,21 @@ import { mkdir } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { integrationError } from '@ecokit/contracts'
 import type { AnyConnection, AnyConnector, CircuitState } from '@ecokit/contracts'
-import { recoverRuns, sync } from '@ecokit/flow'
-import type { Progress, RunResult, Trigger } from '@ecokit/flow'
 import { openHealthMonitor } from '@ecokit/health'
 import type { HealthMonitor } from '@ecokit/health'
 import { loadEcosystem, openRegistry } from '@ecokit/registry'
 import type { Ecosystem, PartnerInput, PartnerRecord, Registry } from '@ecokit/registry'
 import { openStore } from '@ecokit/store'
 import type { Store } from '@ecokit/store'
+import { openCollector } from './collector.ts'
 import { openGuards } from './guards.ts'
+import { openPipelines } from './pipelines.ts'
+import type { Pipelines } from './pipelines.ts'
 import { keyPlace, openSafe } from './safe.ts'
 import type { Access, Safe } from './safe.ts'
 
-/** How one run of a pipeline is wanted, and who is told of it. */
-export interface SyncRequest {
-  /** Reads everything, whatever the checkpoints say. */
-  readonly full?: boolean | undefined
-  readonly trigger?: Trigger | undefined
-  readonly signal?: AbortSignal | undefined
-  /** Who asked for it, where it is not whoever opened this; the audit log keeps who started a run by hand. */
-  readonly by?: Access | undefined
-  readonly onStart?: ((run: { readonly id: string }) => void) | undefined
-  readonly onProgress?: ((progress: Progress) => void) | undefined
-}
-
 /** An `ecosystem.yaml` with everything behind it: what the server and the command line share. */
-export interface EcosystemRuntime {
+export interface EcosystemRuntime extends Pipelines {
   readonly ecosystem: Ecosystem
   readonly connectors: readonly AnyConnector[]
   readonly store: Store
@@ -47,10 +36,6 @@ export interface EcosystemRuntime {
   onGuard(callback: (partner: string) => void): () => void
   /** Opens a connection of its own, which the caller closes. */
   connect(partner: string): Promise<AnyConnection>
-  /** Runs a pipeline to its end; throws `not_found` for a name that the file does not have, `conflict` while it runs already. */
-  sync(pipeline: string, request?: SyncRequest): Promise<RunResult>
-  /** Marks runs as failed whose process is gone; gives their ids. */
-  readonly recover: () => Promise<readonly string[]>
   close(): Promise<void>
 }
 
@@ -89,20 +74,6 @@ export const makeStateFolder = async (folder: string): Promise<void> => {
   }
 }
 
-/** What a partner's data comes from: the parts of its config that name its hosts, or all of it where there are none. */
-const originOf = ({ manifest }: AnyConnection, config: unknown): string => {
-  const fields = (config ?? {}) as Readonly<Record<string, unknown>>
-  const hosts = manifest.hosts.map((host) => host.replaceAll(/\{(\w+)\}/g, (_, field: string) => String(fields[field])))
-  return `${manifest.id} ${hosts.length === 0 ? JSON.stringify(fields) : hosts.join(' ')}`
-}
-
-const unknownPipeline = (name: string, { pipelines, filename }: Ecosystem) =>
-  integrationError('not_found', {
-    what: `there is no pipeline ${name} in ${filename}`,
-    next: pipelines.length === 0 ? 'Add one' : `Choose from: ${pipelines.map((pipeline) => pipeline.name).join(', ')}`,
-    details: {},
-  })
-
 /** Reads the file and opens the store, the registry and the health monitor over it; nothing runs by itself. Throws `invalid_config` for a file that is wrong. */
 export const openEcosystem = async (options: OpenEcosystem): Promise<EcosystemRuntime> => {
   const { file, connectors, stateFolder = stateFolderOf(file), env = process.env } = options
@@ -110,7 +81,8 @@ export const openEcosystem = async (options: OpenEcosystem): Promise<EcosystemRu
   await makeStateFolder(stateFolder)
   const store = await openStore(join(stateFolder, 'state.db'))
   const access = options.access ?? { actor: 'openEcosystem', reason: 'a program opened the ecosystem' }
-  const names = async () => (await registry?.list())?.map(({ name }) => name) ?? []
+  // The collector of lineage is no partner, and has a secret as one has.
+  const names = async () => ['lineage', ...((await registry?.list())?.map(({ name }) => name) ?? [])]
   const safe = openSafe({ store, stateFolder, env, access, purpose: 'use', partners: names })
   let registry: Registry | undefined
   try {
@@ -137,7 +109,10 @@ export const openEcosystem = async (options: OpenEcosystem): Promise<EcosystemRu
       connect,
       ...(options.onError === undefined ? {} : { onError: options.onError }),
     })
-    const lineage = { file: resolve(dirname(file), ecosystem.lineage.file) }
+    const { url } = ecosystem.lineage
+    const collector = url === undefined ? undefined : openCollector(url, known, safe.shared)
+    const lineage = { file: resolve(dirname(file), ecosystem.lineage.file), send: collector?.send }
+    const pipelines = openPipelines({ ecosystem, store, registry: known, safe, access, lineage, connect })
     const changed = <T>(action: string, name: string, by: Access | undefined, fields: object, work: () => Promise<T>) =>
       safe.recorded(
         {
@@ -172,44 +147,10 @@ export const openEcosystem = async (options: OpenEcosystem): Promise<EcosystemRu
       circuit: (partner) => guards.circuit(partner),
       onGuard: (callback) => guards.onChange(callback),
       connect: (partner) => connect(partner),
-      sync: async (name, request = {}) => {
-        const entry = ecosystem.pipelines.find((pipeline) => pipeline.name === name)
-        if (entry === undefined) throw unknownPipeline(name, ecosystem)
-        const { by = access, ...about } = request
-        if (request.trigger !== 'schedule') {
-          const log = await safe.audit()
-          const details = { full: request.full ?? false }
-          await log.append({ ...by, action: 'pipeline.sync', target: `pipeline/${name}`, outcome: 'allowed', details })
-        }
-        let requests = 0
-        const source = await connect(entry.source, () => void (requests += 1))
-        try {
-          const sink = await connect(entry.sink)
-          try {
-            const { sinkName, streams, reconcileEveryMs } = entry
-            const partner = await known.get(entry.source)
-            const origin = originOf(source, partner.config)
-            const pipeline = {
-              name,
-              source,
-              origin,
-              sink,
-              sinkName,
-              streams,
-              reconcileEveryMs,
-              requests: () => requests,
-            }
-            return await sync({ ...about, pipeline, store, lineage, namespace: ecosystem.lineage.namespace })
-          } finally {
-            await sink.close()
-          }
-        } finally {
-          await source.close()
-        }
-      },
-      recover: () => recoverRuns(store, { lineage, namespace: ecosystem.lineage.namespace }),
+      ...pipelines,
       close: async () => {
         await health.close()
+        await collector?.close()
         await safe.close()
         await store.close()
       },
@@ -256,6 +197,11 @@ export const makeVaultKey = async (
   return { kind, where, made: !there }
 }
 
+export type { Pipelines, SyncRequest } from './pipelines.ts'
+export { catalogOf } from './catalog.ts'
+export { schedulesOf } from './schedules.ts'
+export type { ScheduleView } from './schedules.ts'
+export type { StreamView } from './schemas.ts'
 export { bytesOf, readRecords } from './records.ts'
 export { verifyExport } from '@ecokit/audit'
 export { keyPlace } from './safe.ts'

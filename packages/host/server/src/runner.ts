@@ -1,26 +1,33 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { toIntegrationError } from '@ecokit/contracts'
 import type { ErrorCode, IntegrationError } from '@ecokit/contracts'
-import type { Trigger } from '@ecokit/flow'
-import type { Access, EcosystemRuntime } from './ecosystem.ts'
+import type { EcosystemRuntime, SyncRequest } from './ecosystem.ts'
+import { openScheduler } from './scheduler.ts'
 
-/** Runs pipelines behind the server: when asked, and those with an interval by themselves. */
+/** A run without those who follow it. */
+export type Wanted = Omit<SyncRequest, 'signal' | 'onStart' | 'onProgress'>
+
+/** Milliseconds between two looks at what is due. */
+const tickMs = 500
+
+/** Runs pipelines behind the server: when asked, and those with an interval or a schedule by themselves. */
 export interface Runner {
   /** Resolves when the run has its place in the store; throws what kept it from beginning. */
-  start(
-    pipeline: string,
-    about: { readonly full: boolean; readonly trigger: Trigger; readonly by?: Access },
-  ): Promise<{ readonly id: string }>
+  start(pipeline: string, request: Wanted): Promise<{ readonly id: string }>
   /** Why the last attempt of a pipeline did not even begin; undefined where it did. */
   problem(pipeline: string): { readonly code: ErrorCode; readonly message: string } | undefined
-  /** Starts the pipelines that have an interval: at once, and then at the interval. */
+  /** Starts the pipelines that have an interval, at once and then at the interval, and those that have a schedule when their time comes. */
   startSchedules(): void
   /** Cancels what runs, and waits for it. */
   close(): Promise<void>
 }
 
 /** Opens the runner; nothing runs yet. `onError` is told of scheduled runs that could not begin. */
-export const openRunner = (runtime: EcosystemRuntime, onError: (error: IntegrationError) => void): Runner => {
+export const openRunner = (
+  runtime: EcosystemRuntime,
+  onError: (error: IntegrationError) => void,
+  now: () => number = Date.now,
+): Runner => {
   const closing = new AbortController()
   const running = new Set<Promise<unknown>>()
   const problems = new Map<string, { code: ErrorCode; message: string }>()
@@ -33,17 +40,11 @@ export const openRunner = (runtime: EcosystemRuntime, onError: (error: Integrati
     running.add(settled)
     return work
   }
-  const run = async (
-    name: string,
-    { full, trigger, by }: { readonly full: boolean; readonly trigger: Trigger; readonly by?: Access | undefined },
-    onStart: (run: { id: string }) => void,
-  ) => {
+  const run = async (name: string, wanted: Wanted, onStart: (run: { id: string }) => void) => {
     const attempt = { begun: false }
     try {
       return await runtime.sync(name, {
-        full,
-        trigger,
-        by,
+        ...wanted,
         signal: closing.signal,
         onStart: (started) => {
           attempt.begun = true
@@ -57,27 +58,24 @@ export const openRunner = (runtime: EcosystemRuntime, onError: (error: Integrati
       throw thrown
     }
   }
-  const repeat = async (name: string, everyMs: number): Promise<void> => {
-    let said: string | undefined
+  const scheduler = openScheduler({
+    store: runtime.store,
+    pipelines: runtime.ecosystem.pipelines,
+    run: (name, begun) => keep(run(name, { trigger: 'schedule' }, () => begun())),
+    onError,
+    onSkipped: async (name, missed) => {
+      const log = await runtime.safe.audit()
+      const entry = { actor: 'schedule', reason: 'missed runs are skipped', action: 'pipeline.skip' }
+      await log.append({ ...entry, target: `pipeline/${name}`, outcome: 'allowed', details: { missed } })
+    },
+    now,
+  })
+  /** The one timer of all schedules. */
+  const loop = async (): Promise<void> => {
     while (!closing.signal.aborted) {
-      const startedAt = performance.now()
-      let held = false
-      try {
-        await run(name, { full: false, trigger: 'schedule' }, () => undefined)
-        said = undefined
-      } catch (thrown) {
-        const error = toIntegrationError(thrown, name)
-        held = error.code === 'conflict'
-        // Said once and not at every interval; that another process runs it already is no news at all.
-        if (error.code !== 'cancelled' && error.code !== 'conflict' && error.message !== said) {
-          said = error.message
-          onError(error)
-        }
-      }
-      const left = everyMs - (performance.now() - startedAt)
-      // Held by another process, or by a lease that one left behind: looked at again before a long interval is over.
-      const wait = held ? Math.min(left, 30_000) : left
-      await sleep(Math.max(0, wait), undefined, { signal: closing.signal }).catch(() => undefined)
+      // Not waited for: a store that is slow for one pipeline must not make the others late.
+      void keep(scheduler.tick()).catch((thrown: unknown) => onError(toIntegrationError(thrown)))
+      await sleep(tickMs, undefined, { signal: closing.signal }).catch(() => undefined)
     }
   }
 
@@ -95,10 +93,7 @@ export const openRunner = (runtime: EcosystemRuntime, onError: (error: Integrati
         })
       }),
     problem: (name) => problems.get(name),
-    startSchedules: () => {
-      for (const { name, everyMs } of runtime.ecosystem.pipelines)
-        if (everyMs !== undefined) void keep(repeat(name, everyMs))
-    },
+    startSchedules: () => void keep(loop()),
     close: async () => {
       closing.abort()
       await Promise.all(running)

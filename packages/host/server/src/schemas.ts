@@ -1,12 +1,12 @@
 import { z } from '@hono/zod-openapi'
 
 export const circuit = z.enum(['closed', 'open', 'half_open'])
-const time = () => z.string().meta({ format: 'date-time' })
+export const time = () => z.string().meta({ format: 'date-time' })
 // Not `.nullable()`: of a named schema that becomes an allOf which null does not fit (@asteasolutions/zod-to-openapi 9.1).
-const orNull = <S extends z.ZodType>(schema: S) => z.union([schema, z.null()])
-const count = () => z.int().min(0)
+export const orNull = <S extends z.ZodType>(schema: S) => z.union([schema, z.null()])
+export const count = () => z.int().min(0)
 /** A JSON Schema, as `jsonSchema()` of the contracts makes it. */
-const schemaOfSchema = () => z.record(z.string(), z.unknown())
+export const schemaOfSchema = () => z.record(z.string(), z.unknown())
 
 export const healthStatus = z.enum(['healthy', 'degraded', 'unhealthy', 'unknown'])
 
@@ -110,7 +110,7 @@ const operation = z.object({
   output: schemaOfSchema(),
 })
 const encoding = z.enum(['records', 'ndjson', 'arrow'])
-const disposition = z.enum(['append', 'overwrite', 'merge'])
+export const disposition = z.enum(['append', 'overwrite', 'merge'])
 
 export const connector = z
   .object({
@@ -153,6 +153,10 @@ export const stream = z
     primaryKey: z.array(z.string()).readonly().optional(),
     cursor: z.string().optional(),
     schema: schemaOfSchema(),
+    modes: z
+      .array(z.enum(['full_refresh', 'incremental']))
+      .readonly()
+      .describe('How it can be read'),
     discovered: z.boolean(),
   })
   .openapi('Stream')
@@ -173,70 +177,6 @@ export const called = z
   .describe('`result` of an operation that answers once, `results` of one that answers with a sequence')
   .openapi('Called')
 
-const fault = z.object({ code: z.string(), message: z.string() })
-const runStatus = z.enum(['running', 'completed', 'failed', 'cancelled'])
-
-export const run = z
-  .object({
-    id: z.string(),
-    pipeline: z.string(),
-    source: z.string(),
-    sink: z.string(),
-    trigger: z.enum(['manual', 'schedule']),
-    full: z.boolean(),
-    status: runStatus,
-    startedAt: time(),
-    endedAt: time().nullable(),
-    warnings: z.array(z.string()).readonly(),
-    error: fault.optional(),
-    streams: z
-      .array(
-        z.object({
-          stream: z.string(),
-          table: z.string(),
-          mode: z.enum(['full_refresh', 'incremental', 'reconcile', 'backfill']),
-          disposition,
-          status: z.enum(['waiting', 'running', 'completed', 'failed', 'cancelled']),
-          read: count(),
-          written: count(),
-          quarantined: count(),
-          deduplicated: count(),
-          deleted: count(),
-          requests: count(),
-          bytes: count(),
-          startedAt: time().nullable(),
-          endedAt: time().nullable(),
-          durationMs: z.number(),
-          error: fault.optional(),
-        }),
-      )
-      .readonly(),
-  })
-  .openapi('Run')
-
-export const pipeline = z
-  .object({
-    name: z.string(),
-    source: z.string(),
-    sink: z.string(),
-    streams: z.array(z.string()).readonly().describe('Empty: every stream that the source has'),
-    everyMs: count().nullable(),
-    lastRun: orNull(run),
-    running: z.boolean(),
-    problem: fault.nullable().describe('Why the last attempt of this server did not even begin'),
-  })
-  .openapi('Pipeline')
-
-export const quarantined = z
-  .object({
-    stream: z.string(),
-    field: z.string(),
-    reason: z.string(),
-    record: z.unknown().describe('The record; its text where it was cut off at 64 KiB'),
-    at: time(),
-  })
-  .openapi('Quarantined')
-
 export const summary = z
   .object({
     partners: z.object({
@@ -252,5 +192,6 @@ export const summary = z
   })
   .openapi('Summary')
 
+export type StreamView = z.input<typeof stream>
 export type ConnectorView = z.input<typeof connector>
 export type PartnerView = z.input<typeof partner>

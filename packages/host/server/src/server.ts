@@ -7,6 +7,7 @@ import { openHub } from './hub.ts'
 import { listen } from './listen.ts'
 import { failure, json } from './reply.ts'
 import { catalogueRoutes } from './routes/catalogue.ts'
+import { findingRoutes } from './routes/findings.ts'
 import { partnerRoutes } from './routes/partners.ts'
 import { pipelineRoutes } from './routes/pipelines.ts'
 import { openRunner } from './runner.ts'
@@ -38,7 +39,7 @@ export interface Server extends AsyncDisposable {
   close(): Promise<void>
 }
 
-/** Serves an ecosystem: checks partners, runs the pipelines that have an interval, and answers. Throws `conflict` where the port is taken. */
+/** Serves an ecosystem: checks partners, runs the pipelines that have an interval or a schedule, and answers. Throws `conflict` where the port is taken. */
 export const openServer = async (options: ServerOptions): Promise<Server> => {
   const { runtime, token, consoleDirectory, version = '0.0.0', onError = () => undefined } = options
   const { health, registry, ecosystem } = runtime
@@ -81,6 +82,7 @@ export const openServer = async (options: ServerOptions): Promise<Server> => {
     catalogueRoutes(added, runtime, version)
     partnerRoutes(added, runtime, views)
     pipelineRoutes(added, runtime, runner)
+    findingRoutes(added, runtime)
   })
 
   // Before anything listens: what fails here must not leave a port held without a server behind it.

@@ -6,7 +6,7 @@ import type { Placed, Report } from './check-stream.ts'
 import type { PipelineEntry, ScheduleEntry, SchemaContractEntry } from './ecosystem.ts'
 import { inspect, valueAt } from './explain.ts'
 import type { Finding } from './explain.ts'
-import type { Schedule} from './pipeline-shape.ts';
+import type { Schedule } from './pipeline-shape.ts'
 import { Pipeline, StreamOptions } from './pipeline-shape.ts'
 import { said, toStreamEntry } from './pipeline-stream.ts'
 import type { Path } from './source.ts'

@@ -32,6 +32,7 @@ const wrongPart = (part: string, field: Field): string | undefined => {
     return `\`${part}\` is no step of the ${name}; write */5`
   if (range === '*') return undefined
   const ends = range.split('-').map((text) => numberOf(text, field))
+  if (step !== undefined && ends.length === 1) return `\`${part}\` is no step of the ${name}; write */${step}`
   if (ends.length > 2 || ends.some((end) => !(end >= least && end <= most)))
     return `\`${part}\` is no ${name}; it goes from ${least} to ${most}`
   const [from = 0, to = from] = ends

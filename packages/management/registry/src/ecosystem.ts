@@ -87,7 +87,7 @@ export interface ScheduleEntry {
   /** Absent: UTC. */
   readonly timezone?: string
   readonly jitterMs?: number
-  /** Absent: `skip`. */
+  /** Absent: `catch_up`. */
   readonly missed?: 'skip' | 'catch_up'
 }
 

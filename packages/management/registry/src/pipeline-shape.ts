@@ -204,7 +204,9 @@ export const Schedule = z.strictObject({
   missed: z
     .enum(['skip', 'catch_up'])
     .optional()
-    .describe('Whether a run that was due while nothing ran is made up for once, or left out (skip, the default).'),
+    .describe(
+      'What becomes of times that passed while nothing ran: one run makes up for all (catch_up, the default), or none (skip).',
+    ),
 })
 
 /** What people write under `pipelines.<name>`. */

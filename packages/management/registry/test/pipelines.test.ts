@@ -312,10 +312,11 @@ test('every field of a pipeline says what it is for', () => {
 })
 
 test('cron: what every cron takes, and words for what is wrong', () => {
-  for (const text of ['* * * * *', '*/5 0-6 1,15 jan-mar mon', '0 0 3 * * *', '@daily', '0 3 * * 7', '5/15 * * * *'])
+  for (const text of ['* * * * *', '*/5 0-6 1,15 jan-mar mon', '0 0 3 * * *', '@daily', '0 3 * * 7', '5-50/15 * * * *'])
     expect([text, wrongCron(text)]).toEqual([text, undefined])
   expect(wrongCron('60 * * * *')).toBe('`60` is no minute; it goes from 0 to 59')
   expect(wrongCron('5-1 * * * *')).toBe('`5-1` goes backwards in the minute')
   expect(wrongCron('*/0 * * * *')).toBe('`*/0` is no step of the minute; write */5')
+  expect(wrongCron('5/15 * * * *')).toBe('`5/15` is no step of the minute; write */15')
   expect(wrongCron('* * * * funday')).toBe('`funday` is no day of the week; it goes from 0 to 7')
 })

@@ -1,14 +1,17 @@
-import { getRun, listRuns } from '@ecokit/flow'
-import type { Run } from '@ecokit/flow'
+import { toJson } from '@ecokit/contracts'
+import { listQuality, listRuns, runLineage } from '@ecokit/flow'
+import type { LineageEvent, Run } from '@ecokit/flow'
+import { findRun } from '../find-run.ts'
 import { withRuntime } from '../open.ts'
 import { runShade } from '../output/health.ts'
-import { runTable } from '../output/run.ts'
+import { qualityTable } from '../output/quality.ts'
+import { driftLines, runTable } from '../output/run.ts'
 import { table } from '../output/table.ts'
-import { count, duration, visible } from '../output/text.ts'
+import { count, duration, size, visible } from '../output/text.ts'
 import type { Invocation } from '../program.ts'
-import { UsageError, exits } from '../usage.ts'
+import { checkPipelineName, exits } from '../usage.ts'
 
-const total = (run: Run, field: 'read' | 'written' | 'quarantined'): number =>
+const total = (run: Run, field: 'read' | 'written' | 'quarantined' | 'bytes'): number =>
   run.streams.reduce((sum, stream) => sum + stream[field], 0)
 const tookOf = ({ startedAt, endedAt }: Run): number =>
   (endedAt === null ? Date.now() : Date.parse(endedAt)) - Date.parse(startedAt)
@@ -16,25 +19,28 @@ const tookOf = ({ startedAt, endedAt }: Run): number =>
 /** Lists the last runs, newest first. */
 export const runs = (
   invocation: Invocation,
-  options: { readonly pipeline?: string; readonly limit: number },
+  pipeline: string | undefined,
+  options: { readonly limit: number },
 ): Promise<number> =>
-  withRuntime(invocation, async ({ store, recover }) => {
+  withRuntime(invocation, async ({ store, recover, ecosystem }) => {
     const { terminal, json } = invocation
     await recover()
-    const found = await listRuns(store, options)
-    if (json) await terminal.out(`${JSON.stringify(found, undefined, 2)}\n`)
+    const found = await listRuns(store, { pipeline, limit: options.limit })
+    if (found.length === 0) checkPipelineName(ecosystem, pipeline)
+    if (json) await terminal.out(`${toJson(found, 2)}\n`)
     else
       await terminal.out(
         table(
           [
             { title: 'RUN', cell: ({ id }) => id },
-            { title: 'PIPELINE', cell: ({ pipeline }) => pipeline },
+            { title: 'PIPELINE', cell: (run) => run.pipeline },
             { title: 'STATUS', cell: ({ status }) => status, shade: ({ status }) => runShade[status] },
             { title: 'STARTED', cell: ({ startedAt }) => startedAt.slice(0, 19).replace('T', ' ') },
             { title: 'TOOK', cell: (run) => duration(tookOf(run)), right: true },
             { title: 'READ', cell: (run) => count(total(run, 'read')), right: true },
             { title: 'WRITTEN', cell: (run) => count(total(run, 'written')), right: true },
             { title: 'QUARANTINED', cell: (run) => count(total(run, 'quarantined')), right: true },
+            { title: 'SIZE', cell: (run) => size(total(run, 'bytes')), right: true },
           ],
           found,
           terminal,
@@ -43,29 +49,47 @@ export const runs = (
     return exits.done
   })
 
-/** Shows one run with its streams. */
+/** What a run has read and written, as lineage calls it. */
+const datasetsOf = (events: readonly LineageEvent[]) => {
+  const of = (side: 'inputs' | 'outputs') => {
+    const found = events.flatMap((event) => event[side].map(({ namespace, name }) => ({ namespace, name })))
+    return [...new Map(found.map((one) => [`${one.namespace} ${one.name}`, one])).values()]
+  }
+  return { inputs: of('inputs'), outputs: of('outputs') }
+}
+
+const windowOf = ({ backfill }: Run): string =>
+  backfill === undefined ? '' : `, backfill ${backfill.since ?? '…'} to ${backfill.until ?? '…'}`
+
+/** Shows one run: its streams, what changed, what the quality rules said, and its datasets. */
 export const showRun = (invocation: Invocation, id: string): Promise<number> =>
-  withRuntime(invocation, async ({ store, recover }) => {
+  withRuntime(invocation, async (runtime) => {
     const { terminal, json } = invocation
-    await recover()
-    const matching = (await listRuns(store, { limit: 500 })).filter((run) => id === 'latest' || run.id.startsWith(id))
-    const [found, second] = matching
-    const run = (await getRun(store, id)) ?? found
-    if (run === undefined || id === '') throw new UsageError(`there is no run ${id}. List them with \`ecokit runs\``)
-    if (second !== undefined && id !== 'latest' && run.id !== id)
-      throw new UsageError(`${matching.length} runs begin with ${id}. Write more of the id`)
+    await runtime.recover()
+    const run = await findRun(runtime, id)
+    const quality = await listQuality(runtime.store, { run: run.id, limit: 1000 })
+    const { inputs, outputs } = datasetsOf(await runLineage(runtime.store, run.id))
     if (json) {
-      await terminal.out(`${JSON.stringify(run, undefined, 2)}\n`)
+      await terminal.out(`${toJson({ ...run, quality, inputs, outputs }, 2)}\n`)
       return exits.done
     }
     const { paint } = terminal
+    const aside = total(run, 'quarantined')
+    const dataset = (side: string) => (one: { namespace: string; name: string }) =>
+      `${paint('dim', side)} ${visible(`${one.namespace}  ${one.name}`)}\n`
     await terminal.out(
       [
         `${paint('bold', run.pipeline)}  ${paint(runShade[run.status] ?? 'dim', run.status)}  ${run.source} → ${run.sink}\n`,
-        `${run.id}  ${run.trigger}${run.full ? ', everything' : ''}  ${run.startedAt}  ${duration(tookOf(run))}\n`,
+        `${run.id}  ${run.trigger}${run.full ? ', everything' : ''}${visible(windowOf(run))}  ${run.startedAt}  ${duration(tookOf(run))}\n`,
         ...(run.error === undefined ? [] : [`${paint('red', run.error.code)}: ${visible(run.error.message)}\n`]),
         ...run.warnings.map((warning) => `${paint('yellow', 'warning')}: ${visible(warning)}\n`),
         `\n${runTable(run, terminal)}`,
+        driftLines(run, terminal),
+        ...(aside === 0 ? [] : [`${count(aside)} records were put aside: \`ecokit quarantine --run ${run.id}\`\n`]),
+        ...(quality.length === 0 ? [] : [`\n${qualityTable(quality, terminal)}`]),
+        ...(inputs.length + outputs.length === 0 ? [] : ['\n']),
+        ...inputs.map(dataset('read   ')),
+        ...outputs.map(dataset('written')),
       ].join(''),
     )
     return exits.done

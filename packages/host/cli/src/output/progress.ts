@@ -1,7 +1,7 @@
 import type { Progress } from '@ecokit/flow'
 import { runShade } from './health.ts'
 import type { Terminal } from './terminal.ts'
-import { count, cut, size } from './text.ts'
+import { count, cut, duration, size } from './text.ts'
 
 /** Shows how far a run is: redrawn lines with a bar on a terminal, one line for each change in a pipe. */
 export interface ProgressView {
@@ -20,26 +20,52 @@ interface Line extends Progress {
   readonly since: number
 }
 
+/** How many rows a stream is likely to bring; undefined where nobody can say. */
+export type Expected = (stream: string, mode: Progress['mode']) => number | undefined
+
 /** Opens the view; it writes to `note`, so that results alone go to `out`. */
-export const openProgress = (terminal: Terminal, now: () => number = () => performance.now()): ProgressView => {
+export const openProgress = (
+  terminal: Terminal,
+  {
+    expected = () => undefined,
+    now = () => performance.now(),
+    rows = () => process.stderr.rows || 24,
+  }: { readonly expected?: Expected; readonly now?: () => number; readonly rows?: () => number } = {},
+): ProgressView => {
   const lines = new Map<string, Line>()
   const { paintNote: paint } = terminal
   const told = new Map<string, { at: number; status: string }>()
   let drawn = 0
   let streams = 0
 
-  const describe = ({ stream, status, mode, read, written, quarantined, bytes, since }: Line): string => {
+  const describe = (line: Line): string => {
+    const { stream, status, mode, read, written, quarantined, bytes, since } = line
     const seconds = (now() - since) / 1000
     const rate = seconds > 0.5 ? `  ${count(Math.round(read / seconds))} rows/s` : ''
     const aside = quarantined === 0 ? '' : `  ${count(quarantined)} quarantined`
-    return `${stream}: ${status === 'running' ? mode : status}  ${count(read)} read  ${count(written)} written${aside}  ${size(bytes)}${rate}`
+    return `${stream}: ${status === 'running' ? mode : status}  ${count(read)} read  ${count(written)} written${aside}  ${size(bytes)}${rate}${left(line, seconds)}`
+  }
+  /** By the pass before: this one may well be longer, and then nothing is said any more. */
+  const left = ({ stream, status, mode, read }: Line, seconds: number): string => {
+    const total = status === 'running' && seconds > 0.5 ? expected(stream, mode) : undefined
+    if (total === undefined || read === 0 || read >= total) return ''
+    return `  ${Math.floor((read / total) * 100)} %, about ${duration(((total - read) / read) * seconds * 1000)} left`
+  }
+  /** As many as the terminal has lines: a cursor does not go up beyond the first. Those that run, and before them those that ended last. */
+  const shown = (): readonly Line[] => {
+    const all = [...lines.values()]
+    const running = all.filter(({ status }) => status === 'running')
+    const ended = all.filter(({ status }) => status !== 'running')
+    const room = Math.max(1, rows() - 3)
+    if (all.length <= room) return all
+    return [...ended.slice(running.length >= room ? ended.length : running.length - room), ...running.slice(-room)]
   }
   const draw = () => {
     const done = [...lines.values()].filter(({ status }) => status !== 'running' && status !== 'waiting').length
     const filled = streams === 0 ? 0 : Math.round((done / streams) * barCells)
     const bar = `${'█'.repeat(filled)}${'░'.repeat(barCells - filled)}  ${done}/${streams} streams`
     const width = (process.stderr.columns || 80) - 3
-    const texts = [...lines.values()].map((line) => {
+    const texts = shown().map((line) => {
       const mark = { running: '▸', completed: '✓', failed: '✗', cancelled: '–', waiting: ' ' }[line.status]
       return `${paint(runShade[line.status] ?? 'dim', mark)} ${cut(describe(line), width)}`
     })

@@ -1,8 +1,9 @@
 import { z } from '@hono/zod-openapi'
 import type { OpenAPIHono } from '@hono/zod-openapi'
-import { integrationError, jsonSchema } from '@ecokit/contracts'
+import { integrationError } from '@ecokit/contracts'
 import type { AnyConnection, Operation } from '@ecokit/contracts'
 import type { PartnerInput } from '@ecokit/registry'
+import { catalogOf } from '../catalog.ts'
 import type { EcosystemRuntime } from '../ecosystem.ts'
 import { bytesOf, firstOf, readRecords } from '../records.ts'
 import { addRoute } from '../route.ts'
@@ -167,25 +168,7 @@ export const partnerRoutes = (app: OpenAPIHono, runtime: EcosystemRuntime, views
       reply: z.object({ streams: z.array(stream).readonly() }),
     },
     ({ params, signal }) =>
-      using(runtime, params.name, async (connection) => {
-        const declared = Object.entries(connection.manifest.streams ?? {}).map(([name, one]) => ({
-          name,
-          ...(one.primaryKey === undefined ? {} : { primaryKey: one.primaryKey }),
-          ...(one.cursor === undefined ? {} : { cursor: one.cursor }),
-          schema: jsonSchema(one.schema),
-          discovered: false,
-        }))
-        const found = await Array.fromAsync(
-          connection.discover?.({ signal }) ?? [],
-          ({ name, schema, primaryKey }) => ({
-            name,
-            ...(primaryKey === undefined ? {} : { primaryKey }),
-            schema,
-            discovered: true,
-          }),
-        )
-        return { streams: [...declared, ...found] }
-      }),
+      using(runtime, params.name, async (connection) => ({ streams: await catalogOf(connection, { signal }) })),
   )
   addRoute(
     app,

@@ -1,11 +1,13 @@
 import { z } from '@hono/zod-openapi'
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import { integrationError } from '@ecokit/contracts'
-import { cancelRun, getRun, listQuarantine, listRuns, runLineage } from '@ecokit/flow'
+import { cancelRun, getRun, listContracts, listQuarantine, listRuns, runLineage } from '@ecokit/flow'
 import type { EcosystemRuntime } from '../ecosystem.ts'
 import { addRoute } from '../route.ts'
 import type { Runner } from '../runner.ts'
-import { pipeline, quarantined, run } from '../schemas.ts'
+import { pipeline, quarantined, run, scheduled, wanted } from '../run-schemas.ts'
+import { schedulesOf } from '../schedules.ts'
+import { quarantineView } from './findings.ts'
 
 const tag = 'pipelines'
 const identified = z.object({ id: z.string() })
@@ -14,14 +16,7 @@ const limit = (most: number, usual: number) => z.coerce.number().int().min(1).ma
 const unknownRun = (id: string) =>
   integrationError('not_found', { what: `there is no run ${id}`, next: 'List them with GET /api/runs', details: {} })
 
-/** A record as it was; its text where it was cut off. */
-const parsed = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
-  }
-}
+const by = (request: string) => ({ actor: 'api', reason: request })
 
 /** Pipelines and their runs. */
 export const pipelineRoutes = (app: OpenAPIHono, runtime: EcosystemRuntime, runner: Runner): void => {
@@ -40,23 +35,32 @@ export const pipelineRoutes = (app: OpenAPIHono, runtime: EcosystemRuntime, runn
       summary: 'Every pipeline with its last run',
       reply: z.object({ pipelines: z.array(pipeline).readonly() }),
     },
-    async () => ({
-      pipelines: await Promise.all(
-        ecosystem.pipelines.map(async ({ name, source, sink, sinkName, streams = [], everyMs }) => {
-          const [lastRun] = await listRuns(store, { pipeline: name, limit: 1 })
-          return {
-            name,
-            source,
-            sink: `${sink}.${sinkName}`,
-            streams: streams.map(({ stream }) => stream),
-            everyMs: everyMs ?? null,
-            lastRun: lastRun ?? null,
-            problem: runner.problem(name) ?? null,
-            running: lastRun?.status === 'running',
-          }
-        }),
-      ),
-    }),
+    async () => {
+      const schedules = await schedulesOf(store, ecosystem.pipelines)
+      const contracts = await listContracts(store)
+      const pipelines = ecosystem.pipelines.map(async (entry) => {
+        const { name, source, sink, sinkName, streams = [], everyMs } = entry
+        const planned = schedules.find(({ pipeline: one }) => one === name)
+        const [lastRun] = await listRuns(store, { pipeline: name, limit: 1 })
+        const paused = contracts.flatMap((one) =>
+          one.pipeline === name && one.paused !== undefined ? [{ stream: one.stream, changes: one.paused }] : [],
+        )
+        return {
+          name,
+          source,
+          sink: `${sink}.${sinkName}`,
+          streams: streams.map(({ stream }) => stream),
+          everyMs: everyMs ?? null,
+          schedule: planned?.schedule ?? null,
+          nextAt: planned?.nextAt ?? null,
+          paused,
+          lastRun: lastRun ?? null,
+          problem: runner.problem(name) ?? null,
+          running: lastRun?.status === 'running',
+        }
+      })
+      return { pipelines: await Promise.all(pipelines) }
+    },
   )
   addRoute(
     app,
@@ -66,16 +70,38 @@ export const pipelineRoutes = (app: OpenAPIHono, runtime: EcosystemRuntime, runn
       tag,
       summary: 'Start a run; it goes on behind the reply',
       params: z.object({ name: z.string() }),
-      body: z.strictObject({ full: z.boolean().default(false) }).optional(),
+      body: wanted.optional(),
       reply: z.object({ id: z.string() }),
       status: 202,
     },
     ({ params, body }) =>
-      runner.start(params.name, {
-        full: body?.full ?? false,
-        trigger: 'manual',
-        by: { actor: 'api', reason: 'POST /api/pipelines/{name}/runs' },
-      }),
+      runner.start(params.name, { ...body, trigger: 'manual', by: by('POST /api/pipelines/{name}/runs') }),
+  )
+  addRoute(
+    app,
+    {
+      method: 'post',
+      path: '/api/pipelines/{name}/accept',
+      tag,
+      summary: 'Let streams go on that wait because their schema has changed: one, or all of the pipeline',
+      params: z.object({ name: z.string() }),
+      body: z.strictObject({ stream: z.string().optional() }).optional(),
+      reply: z.object({ accepted: z.int().describe('How many streams waited') }),
+    },
+    async ({ params, body }) => ({
+      accepted: await runtime.accept(params.name, body?.stream, by('POST /api/pipelines/{name}/accept')),
+    }),
+  )
+  addRoute(
+    app,
+    {
+      method: 'get',
+      path: '/api/schedules',
+      tag,
+      summary: 'The pipelines that run by themselves: when next, when last, and what was missed',
+      reply: z.object({ schedules: z.array(scheduled).readonly() }),
+    },
+    async () => ({ schedules: await schedulesOf(store, ecosystem.pipelines) }),
   )
   addRoute(
     app,
@@ -143,16 +169,7 @@ export const pipelineRoutes = (app: OpenAPIHono, runtime: EcosystemRuntime, runn
     },
     async ({ params, query }) => {
       await known(params.id)
-      const found = await listQuarantine(store, { run: params.id, ...query })
-      return {
-        records: found.map(({ stream, field, reason, record, at }) => ({
-          stream,
-          field,
-          reason,
-          record: parsed(record),
-          at,
-        })),
-      }
+      return { records: (await listQuarantine(store, { run: params.id, ...query })).map(quarantineView) }
     },
   )
 }

@@ -1,0 +1,82 @@
+import { toJson } from '@ecokit/contracts'
+import { catalogOf } from '@ecokit/server/ecosystem'
+import type { StreamView } from '@ecokit/server/ecosystem'
+import { withRuntime } from '../open.ts'
+import { table } from '../output/table.ts'
+import type { Terminal } from '../output/terminal.ts'
+import type { Invocation } from '../program.ts'
+import { UsageError, exits } from '../usage.ts'
+
+type Json = Readonly<Record<string, unknown>>
+const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** A type in the JSON Schema's own words, with null left out of a choice. */
+const typeOf = (schema: unknown): string => {
+  if (!isObject(schema)) return 'any'
+  const { type, format, anyOf } = schema
+  if (Array.isArray(anyOf)) return [...new Set(anyOf.map(typeOf))].filter((name) => name !== 'null').join(' or ')
+  const names = (Array.isArray(type) ? type : [type]).filter((one) => typeof one === 'string' && one !== 'null')
+  const name = names.length === 0 ? 'any' : names.join(' or ')
+  return typeof format === 'string' ? `${name} (${format})` : name
+}
+const mayBeNull = (schema: unknown): boolean =>
+  (isObject(schema) && (Array.isArray(schema['type']) ? schema['type'].includes('null') : schema['type'] === 'null')) ||
+  (isObject(schema) && Array.isArray(schema['anyOf']) && schema['anyOf'].some(mayBeNull))
+
+const fieldsOf = ({ schema, primaryKey = [], cursor }: StreamView) =>
+  Object.entries(isObject(schema['properties']) ? schema['properties'] : {}).map(([name, field]) => ({
+    name,
+    type: typeOf(field),
+    role: [primaryKey.includes(name) ? 'key' : '', name === cursor ? 'cursor' : ''].filter(Boolean).join(', '),
+    empty: mayBeNull(field),
+    about: isObject(field) && typeof field['description'] === 'string' ? field['description'] : '',
+  }))
+
+const listing = (streams: readonly StreamView[], terminal: Terminal): string =>
+  table(
+    [
+      { title: 'STREAM', cell: ({ name }) => name },
+      { title: 'KEY', cell: ({ primaryKey }) => primaryKey?.join(', ') },
+      { title: 'CURSOR', cell: ({ cursor }) => cursor },
+      { title: 'MODES', cell: ({ modes }) => modes.join(', ') },
+      { title: 'FIELDS', cell: (stream) => fieldsOf(stream).length, right: true },
+      { title: 'FROM', cell: ({ discovered }) => (discovered ? 'found now' : 'connector') },
+    ],
+    streams,
+    terminal,
+  )
+const fields = (stream: StreamView, terminal: Terminal): string =>
+  table(
+    [
+      { title: 'FIELD', cell: ({ name }) => name },
+      { title: 'TYPE', cell: ({ type }) => type },
+      { title: 'NULL', cell: ({ empty }) => (empty ? 'yes' : '') },
+      { title: 'ROLE', cell: ({ role }) => role },
+      { title: 'ABOUT', cell: ({ about }) => about },
+    ],
+    fieldsOf(stream),
+    terminal,
+  )
+
+/** Shows what can be read from a partner: its streams, or the fields of one. */
+export const discover = (invocation: Invocation, partner: string, wanted: string | undefined): Promise<number> =>
+  withRuntime(invocation, async (runtime, signal) => {
+    const { terminal, json } = invocation
+    const connection = await runtime.connect(partner)
+    try {
+      const streams = await catalogOf(connection, { signal })
+      if (wanted === undefined) {
+        await terminal.out(json ? `${toJson(streams, 2)}\n` : listing(streams, terminal))
+        return exits.done
+      }
+      const stream = streams.find(({ name }) => name === wanted)
+      if (stream === undefined)
+        throw new UsageError(
+          `${partner} has no stream ${wanted}. ${streams.length === 0 ? 'It has none' : `Choose from: ${streams.map(({ name }) => name).join(', ')}`}`,
+        )
+      await terminal.out(json ? `${toJson(stream, 2)}\n` : fields(stream, terminal))
+      return exits.done
+    } finally {
+      await connection.close()
+    }
+  })
