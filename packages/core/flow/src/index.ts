@@ -1,6 +1,7 @@
 export { acceptChanges, listContracts } from './agreement.ts'
 export { newRunId } from './ids.ts'
-export { lineageEvent, type DatasetName, type LineageEvent } from './lineage.ts'
+export { lineageEvent, type LineageEvent } from './lineage-event.ts'
+export { findLineage, listDatasets, type LineageEdge, type LineageGraph, type LineageNode } from './lineage-graph.ts'
 export { planStreams } from './plan.ts'
 export { listQuality, type QualityResult } from './quality-results.ts'
 export { cancelRun, getRun, listQuarantine, listRuns, runLineage, type QuarantinedRecord } from './runs.ts'

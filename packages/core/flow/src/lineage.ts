@@ -1,87 +1,10 @@
-import { createRequire } from 'node:module'
-import type { JsonSchema } from '@ecokit/contracts'
-import { z } from 'zod'
+import type { DatasetName, JsonSchema } from '@ecokit/contracts'
 import { streamRunId } from './ids.ts'
-import type { Counts } from './types.ts'
-
-/** OpenLineage's name of a dataset: https://openlineage.io/docs/spec/naming */
-export interface DatasetName {
-  /** The data source: `postgres://host:5432`, `file`, … */
-  readonly namespace: string
-  /** Unique within it: `database.schema.table`, a path, … */
-  readonly name: string
-}
-
-const producer = 'https://github.com/ecokit/ecosystem-integration-framework'
-const { version } = createRequire(import.meta.url)('../package.json') as { version: string }
-/** The versions of https://github.com/OpenLineage/OpenLineage/tree/main/spec that these events are written by. */
-const eventSchema = 'https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent'
-const facetSchemas = {
-  parent: '1-2-0/ParentRunFacet',
-  processing_engine: '1-1-1/ProcessingEngineRunFacet',
-  errorMessage: '1-0-1/ErrorMessageRunFacet',
-  jobType: '2-0-4/JobTypeJobFacet',
-  schema: '1-2-0/SchemaDatasetFacet',
-  dataSource: '1-0-1/DatasourceDatasetFacet',
-  inputStatistics: '1-0-0/InputStatisticsInputDatasetFacet',
-  outputStatistics: '1-0-2/OutputStatisticsOutputDatasetFacet',
-} as const
-type FacetName = keyof typeof facetSchemas
-
-const base = { _producer: z.url(), _schemaURL: z.url() }
-const jobName = z.object({ namespace: z.string(), name: z.string() })
-const statistics = z.object({ ...base, rowCount: z.int().optional(), size: z.int().optional() })
-const field = z.object({
-  name: z.string(),
-  type: z.string().optional(),
-  description: z.string().optional(),
-  ordinal_position: z.int().optional(),
-})
-const dataset = z.object({
-  namespace: z.string(),
-  name: z.string(),
-  facets: z
-    .object({
-      schema: z.object({ ...base, fields: z.array(field) }).optional(),
-      dataSource: z.object({ ...base, name: z.string(), uri: z.string() }).optional(),
-    })
-    .optional(),
-})
-
-/** An OpenLineage run event as this engine writes it: https://openlineage.io/spec/2-0-2/OpenLineage.json */
-export const lineageEvent = z.object({
-  eventType: z.enum(['START', 'RUNNING', 'COMPLETE', 'ABORT', 'FAIL']),
-  eventTime: z.iso.datetime(),
-  producer: z.url(),
-  schemaURL: z.url(),
-  run: z.object({
-    runId: z.uuid(),
-    facets: z.object({
-      parent: z.object({ ...base, run: z.object({ runId: z.uuid() }), job: jobName }),
-      processing_engine: z.object({
-        ...base,
-        version: z.string(),
-        name: z.string(),
-        openlineageAdapterVersion: z.string(),
-      }),
-      errorMessage: z.object({ ...base, message: z.string(), programmingLanguage: z.string() }).optional(),
-    }),
-  }),
-  job: jobName.extend({
-    facets: z.object({
-      jobType: z.object({ ...base, processingType: z.string(), integration: z.string(), jobType: z.string() }),
-    }),
-  }),
-  inputs: z.array(dataset.extend({ inputFacets: z.object({ inputStatistics: statistics }).optional() })),
-  outputs: z.array(dataset.extend({ outputFacets: z.object({ outputStatistics: statistics }).optional() })),
-})
-export type LineageEvent = z.output<typeof lineageEvent>
-
-const facet = <T extends object>(name: FacetName, content: T) => ({
-  _producer: producer,
-  _schemaURL: `https://openlineage.io/spec/facets/${facetSchemas[name]}.json`,
-  ...content,
-})
+import { columnLineage, columnSources, type ColumnSource } from './lineage-columns.ts'
+import { eventSchema, facet, producer, version, type LineageEvent, type SchemaField } from './lineage-event.ts'
+import type { PlannedStream } from './plan.ts'
+import type { RuleResult } from './quality-results.ts'
+import type { Counts, SyncOptions } from './types.ts'
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null
@@ -99,7 +22,7 @@ const typeName = (schema: unknown): string => {
   return typeof format === 'string' ? `${name}(${format})` : name
 }
 
-const fieldsOf = (schema: JsonSchema): z.output<typeof field>[] =>
+const fieldsOf = (schema: JsonSchema): SchemaField[] =>
   Object.entries(isObject(schema['properties']) ? schema['properties'] : {}).map(([name, property], index) => ({
     name,
     type: typeName(property),
@@ -110,11 +33,9 @@ const fieldsOf = (schema: JsonSchema): z.output<typeof field>[] =>
 /** One side of a stream's job. */
 export interface Side {
   readonly partner: string
-  readonly connector: string
-  /** The stream at the source, the table at the sink. */
-  readonly name: string
-  /** How the field calls it; default `<connector>://<partner>` and the name. */
-  readonly dataset?: DatasetName | undefined
+  /** How lineage calls it. */
+  readonly dataset: DatasetName
+  readonly schema: JsonSchema
 }
 /** One stream of a run, as OpenLineage sees it: a job of its own under the pipeline's run. */
 export interface StreamJob {
@@ -123,21 +44,72 @@ export interface StreamJob {
   readonly stream: string
   readonly namespace: string
   /** Absent for a run that was found dead: only its end is reported. */
-  readonly data?: { readonly source: Side; readonly sink: Side; readonly schema: JsonSchema } | undefined
+  readonly data?:
+    | {
+        readonly source: Side
+        readonly sink: Side
+        readonly columns: readonly ColumnSource[]
+        /** The table is replaced when the stream has ended. */
+        readonly overwrites: boolean
+      }
+    | undefined
 }
 
-const datasetOf = ({ partner, connector, name, dataset: named }: Side, schema: JsonSchema) => {
-  const { namespace, name: full } = named ?? { namespace: `${connector}://${partner}`, name }
-  const uri = namespace.includes(':') ? namespace : `${namespace}://${full}`
+/** Describes a stream of a run; names come from whoever starts the sync, from the table, from the connector, or are made of connector and connection. */
+export const jobOf = (planned: PlannedStream, run: string, options: SyncOptions): StreamJob => {
+  const { pipeline, lineage, namespace = 'default' } = options
+  const { source, sink, sinkName } = pipeline
+  const { stream, table, target, origin } = planned
+  const input = lineage?.dataset?.('source', stream) ?? origin.dataset ?? source.dataset?.(stream)
+  const output = lineage?.dataset?.('sink', table) ?? sink.dataset?.(table, sinkName)
+  const named = { namespace: `${source.manifest.id}://${source.name}`, name: stream }
+  const written = { namespace: `${sink.manifest.id}://${sink.name}`, name: table }
   return {
+    run,
+    pipeline: pipeline.name,
+    stream,
     namespace,
-    name: full,
-    facets: {
-      schema: facet('schema', { fields: fieldsOf(schema) }),
-      dataSource: facet('dataSource', { name: partner, uri }),
+    data: {
+      source: { partner: source.name, dataset: input ?? named, schema: origin.schema },
+      sink: { partner: sink.name, dataset: output ?? written, schema: target.schema },
+      columns: columnSources(planned),
+      overwrites: planned.disposition === 'overwrite',
     },
   }
 }
+
+const describedAs = ({ partner, dataset: { namespace, name }, schema }: Side) => ({
+  schema: facet('schema', { fields: fieldsOf(schema) }),
+  dataSource: facet('dataSource', {
+    name: partner,
+    uri: namespace.includes(':') ? namespace : `${namespace}://${name}`,
+  }),
+})
+
+/** What the quality rules said, under the names that the columns have at the source. */
+const assertionsOf = (results: readonly RuleResult[], fieldOf: (column: string) => string) => ({
+  assertions: results.map(({ name, rule, field, severity, passed, message }) => ({
+    assertion: rule === 'sql' ? 'custom_sql' : rule,
+    success: passed,
+    ...(field !== '' && { column: field.split(',').map(fieldOf).join(',') }),
+    severity: severity === 'stop' ? 'error' : 'warn',
+    name,
+    ...(message !== '' && { actual: message }),
+  })),
+})
+const metricsOf = (
+  counts: Pick<Counts, 'read' | 'bytes'>,
+  results: readonly RuleResult[],
+  fieldOf: (column: string) => string,
+) => ({
+  rowCount: counts.read,
+  bytes: counts.bytes,
+  columnMetrics: Object.fromEntries(
+    results
+      .filter(({ rule }) => rule === 'not_null')
+      .map(({ field, failed, checked }) => [fieldOf(field), { nullCount: failed, count: checked - failed }]),
+  ),
+})
 
 /** Writes one event about a stream's job. */
 export const describeJob = (
@@ -148,11 +120,26 @@ export const describeJob = (
     readonly at: number
     readonly counts?: Pick<Counts, 'read' | 'written' | 'bytes'> | undefined
     readonly error?: string | undefined
+    readonly quality?: readonly RuleResult[] | undefined
   },
 ): LineageEvent => {
-  const { type, at, counts, error } = event
-  const input = counts && { inputStatistics: facet('inputStatistics', { rowCount: counts.read, size: counts.bytes }) }
-  const output = counts && { outputStatistics: facet('outputStatistics', { rowCount: counts.written }) }
+  const { type, at, counts, error, quality = [] } = event
+  const fieldOf = (column: string): string => data?.columns.find((one) => one.column === column)?.field ?? column
+  const inputFacets = {
+    ...(counts && { inputStatistics: facet('inputStatistics', { rowCount: counts.read, size: counts.bytes }) }),
+    ...(quality.length > 0 && {
+      dataQualityAssertions: facet('dataQualityAssertions', assertionsOf(quality, fieldOf)),
+    }),
+    ...(counts &&
+      type === 'COMPLETE' && { dataQualityMetrics: facet('dataQualityMetrics', metricsOf(counts, quality, fieldOf)) }),
+  }
+  const outputStatistics =
+    counts &&
+    facet('outputStatistics', {
+      rowCount: counts.written,
+      // What was read is what was handed over, where nothing was left out.
+      ...(counts.written === counts.read && { size: counts.bytes }),
+    })
   return {
     eventType: type,
     eventTime: new Date(at).toISOString(),
@@ -173,7 +160,30 @@ export const describeJob = (
       name: `${pipeline}.${stream}`,
       facets: { jobType: facet('jobType', { processingType: 'BATCH', integration: 'ECOKIT', jobType: 'SYNC' }) },
     },
-    inputs: data ? [{ ...datasetOf(data.source, data.schema), ...(input && { inputFacets: input }) }] : [],
-    outputs: data ? [{ ...datasetOf(data.sink, data.schema), ...(output && { outputFacets: output }) }] : [],
+    inputs: data
+      ? [
+          {
+            ...data.source.dataset,
+            facets: describedAs(data.source),
+            ...(Object.keys(inputFacets).length > 0 && { inputFacets }),
+          },
+        ]
+      : [],
+    outputs: data
+      ? [
+          {
+            ...data.sink.dataset,
+            facets: {
+              ...describedAs(data.sink),
+              columnLineage: facet('columnLineage', columnLineage(data.source.dataset, data.columns)),
+              ...(data.overwrites &&
+                type === 'COMPLETE' && {
+                  lifecycleStateChange: facet('lifecycleStateChange', { lifecycleStateChange: 'OVERWRITE' as const }),
+                }),
+            },
+            ...(outputStatistics && { outputFacets: { outputStatistics } }),
+          },
+        ]
+      : [],
   }
 }

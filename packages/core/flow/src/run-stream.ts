@@ -1,10 +1,11 @@
 import { toIntegrationError, type IntegrationError } from '@ecokit/contracts'
 import { hasPassed } from './clock.ts'
 import type { Ledger, StreamPatch } from './ledger.ts'
-import { describeJob, type LineageEvent, type StreamJob } from './lineage.ts'
+import { describeJob, jobOf } from './lineage.ts'
+import { storeEdges } from './lineage-columns.ts'
+import type { LineageEvent } from './lineage-event.ts'
 import type { LineageLog } from './lineage-log.ts'
 import type { Meter } from './meter.ts'
-import type { PlannedStream } from './plan.ts'
 import type { RunStream } from './plan-run.ts'
 import { openStreamQuality, type Quality } from './quality.ts'
 import { storeQuality, warningsOf } from './quality-results.ts'
@@ -38,39 +39,12 @@ export const callQuietly = (call: () => void): void => {
   }
 }
 
-const jobOf = (planned: PlannedStream, { id, options }: Running): StreamJob => {
-  const { pipeline, lineage, namespace = 'default' } = options
-  const { source, sink } = pipeline
-  const { stream, table, target } = planned
-  return {
-    run: id,
-    pipeline: pipeline.name,
-    stream,
-    namespace,
-    data: {
-      source: {
-        partner: source.name,
-        connector: source.manifest.id,
-        name: stream,
-        dataset: lineage?.dataset?.('source', stream),
-      },
-      sink: {
-        partner: sink.name,
-        connector: sink.manifest.id,
-        name: table,
-        dataset: lineage?.dataset?.('sink', table),
-      },
-      schema: target.schema,
-    },
-  }
-}
-
 /** Runs one stream and writes its account; gives the error that ended it, if one did. */
 export const runStream = async (planned: RunStream, running: Running): Promise<IntegrationError | undefined> => {
   const { options, ledger, controller, fence, log, now, id, warnings, meter } = running
   const { pipeline, onProgress, full = false, commitBytes = defaultCommitBytes } = options
   const { stream } = planned
-  const job = jobOf(planned, running)
+  const job = jobOf(planned, id, options)
   const requests = meter()
   let mode: PassMode = planned.window === undefined ? planned.mode : 'backfill'
   let committed: Counts = noCounts
@@ -87,7 +61,8 @@ export const runStream = async (planned: RunStream, running: Running): Promise<I
   const trace = (type: LineageEvent['eventType'], about: { counts?: Counts; error?: string } = {}): void => {
     const at = now()
     tracedAt = at
-    log.emit(describeJob(job, { type, at, ...about }))
+    const results = type === 'RUNNING' ? undefined : quality?.results()
+    log.emit(describeJob(job, { type, at, ...about, quality: results }))
   }
   const finish = async (status: Progress['status'], error?: IntegrationError): Promise<void> => {
     await saving
@@ -156,6 +131,7 @@ export const runStream = async (planned: RunStream, running: Running): Promise<I
         },
       })
     trace('COMPLETE', { counts: committed })
+    if (!planned.skipped) log.also('lineage by column was not stored', () => storeEdges(options.store, job, now()))
     await finish('completed')
     return undefined
   } catch (thrown) {

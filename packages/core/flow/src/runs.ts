@@ -1,6 +1,6 @@
 import type { ErrorCode } from '@ecokit/contracts'
 import type { Row, Store } from '@ecokit/store'
-import { lineageEvent, type LineageEvent } from './lineage.ts'
+import { lineageEvent, type LineageEvent } from './lineage-event.ts'
 import type { Failure, Run, SchemaChange, StreamRun } from './types.ts'
 
 const iso = (at: number): string => new Date(at).toISOString()

@@ -88,7 +88,7 @@ export const sync = async (options: SyncOptions): Promise<RunResult> => {
   try {
     lease = await takeLease(store, name, id)
     const ledger = openLedger(store, id, now)
-    const log = openLineageLog(store, lineage?.file)
+    const log = openLineageLog(store, lineage)
     await bury(store, { now, namespace, log }, (run) => run.pipeline === name)
     await ledger.open({
       pipeline: name,
@@ -143,7 +143,7 @@ export const recoverRuns = async (
   options: Pick<SyncOptions, 'lineage' | 'namespace' | 'now'> = {},
 ): Promise<readonly string[]> => {
   const { lineage, namespace = 'default', now = Date.now } = options
-  const log = openLineageLog(store, lineage?.file)
+  const log = openLineageLog(store, lineage)
   const ids = await bury(store, { now, namespace, log }, ({ holder, heartbeat_at }) => {
     const fate = fateOf(holder)
     return fate === 'gone' || now() - heartbeat_at > (fate === 'there' ? silentThereMs : silentMs)

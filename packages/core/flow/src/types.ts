@@ -1,6 +1,13 @@
-import type { AnyConnection, Deletes, Disposition, ErrorCode, JsonSchema, QualityRule } from '@ecokit/contracts'
+import type {
+  AnyConnection,
+  DatasetName,
+  Deletes,
+  Disposition,
+  ErrorCode,
+  JsonSchema,
+  QualityRule,
+} from '@ecokit/contracts'
 import type { Store } from '@ecokit/store'
-import type { DatasetName } from './lineage.ts'
 
 /** What happens when a stream's schema is no longer that of the last run. `evolve`: the table follows. `freeze`: the stream stops until somebody accepts the change. `discard_row`: records that hold something new are put aside. `discard_value`: what is new is left out. */
 export type ChangeMode = 'evolve' | 'freeze' | 'discard_row' | 'discard_value'
@@ -167,7 +174,7 @@ export interface LineageTarget {
   readonly file?: string | undefined
   /** Sends one event to a collector (OpenLineage's HTTP transport); what it throws is told in the run's warnings, and the event stays in the store and is sent again with the next run. */
   readonly send?: ((event: object, options: { readonly signal: AbortSignal }) => Promise<void>) | undefined
-  /** Names a dataset as OpenLineage's naming page says for its kind; default `<connector>://<partner>` and the stream's or table's name. */
+  /** Names a dataset as OpenLineage's naming page says for its kind, where the connector's own name (its manifest's `dataset`) is not the one that is wanted. */
   readonly dataset?: ((side: 'source' | 'sink', name: string) => DatasetName | undefined) | undefined
 }
 

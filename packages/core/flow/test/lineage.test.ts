@@ -79,8 +79,9 @@ test('columns are told with the words of their JSON Schema', () => {
     anything: {},
     all: true,
   }
-  const side = { partner: 'shop', connector: 'shop', name: 'items' }
-  const data = { source: side, sink: side, schema: { type: 'object', properties } }
+  const dataset = { namespace: 'shop://shop', name: 'items' }
+  const side = { partner: 'shop', dataset, schema: { type: 'object', properties } }
+  const data = { source: side, sink: side, columns: [], overwrites: false }
   const run = '019a0000-0000-7000-8000-000000000000'
   const event = describeJob({ run, pipeline: 'p', stream: 'items', namespace: 'n', data }, { type: 'START', at: 0 })
   expect(faultsOf(event)).toEqual([])
