@@ -12,6 +12,16 @@ interface Piece {
   part: Part | undefined
   writer: PartWriter | undefined
   longest: number
+  /** Its part was given in its lasting form. */
+  settled: boolean
+}
+
+export interface Settled {
+  readonly parts: readonly Part[]
+  /** The names, without endings, of what is not in its lasting form there yet. */
+  readonly unsettled: ReadonlySet<string>
+  /** Parts have reached their lasting form since the last time. */
+  readonly moved: boolean
 }
 
 /** What a writer has written of a table of a folder, in its order: finished parts, segments on their way to Parquet, and the part that is being filled. */
@@ -19,9 +29,7 @@ export interface Pieces {
   addRows(rows: readonly (readonly Stored[])[]): Promise<void>
   addLines(lines: Uint8Array, count: number): Promise<void>
   /** Makes everything survive a power cut and gives it as a manifest may list it. `final`: in its lasting form. */
-  settle(final: boolean): Promise<readonly Part[]>
-  /** The names, without endings, of what is not in its lasting form in that list yet. */
-  unsettled(listed: readonly Part[]): ReadonlySet<string>
+  settle(final: boolean): Promise<Settled>
   /** The number of the next part. */
   next(): number
   isEmpty(): boolean
@@ -62,7 +70,7 @@ export const openPieces = (setting: PiecesSetting): Pieces => {
         ? await linesPart(path.join(staged, `${name}.lines`))
         : await openPart(path.join(staged, `${name}.${format}`))
     next += 1
-    const piece = { name, part: undefined, writer, longest: 0 }
+    const piece = { name, part: undefined, writer, longest: 0, settled: false }
     pieces.push(piece)
     current = piece
     return { piece, writer }
@@ -109,27 +117,23 @@ export const openPieces = (setting: PiecesSetting): Pieces => {
     settle: async (final) => {
       if (final || (current !== undefined && current.writer?.sync === undefined)) await end()
       if (final) await folding
-      for (const piece of pieces) {
-        const { writer } = piece
-        if (writer?.sync === undefined) continue
-        const part = await writer.sync()
+      const waiting = pieces.filter(({ settled }) => !settled)
+      for (const piece of waiting) {
+        const part = await piece.writer?.sync?.()
         // It may have become Parquet meanwhile.
-        piece.part = (piece.writer as PartWriter | undefined) === undefined ? piece.part : part
+        if (part !== undefined && piece.writer !== undefined) piece.part = part
       }
-      return pieces.flatMap(({ part }) => (part === undefined ? [] : [part]))
-    },
-    unsettled: (listed) => {
-      const files = new Set(listed.map(({ file }) => file))
-      return new Set(
-        pieces
-          .filter(({ writer, part }) => writer !== undefined || part === undefined || !files.has(part.file))
-          .map(({ name }) => name),
-      )
+      for (const piece of waiting) piece.settled = piece.writer === undefined && piece.part !== undefined
+      return {
+        parts: pieces.flatMap(({ part }) => (part === undefined ? [] : [part])),
+        unsettled: new Set(pieces.filter(({ settled }) => !settled).map(({ name }) => name)),
+        moved: waiting.some(({ settled }) => settled),
+      }
     },
     next: () => next,
     isEmpty: () => pieces.length === 0,
     reset: (parts) => {
-      pieces = parts.map((part) => ({ name: nameOf(part.file), part, writer: undefined, longest: 0 }))
+      pieces = parts.map((part) => ({ name: nameOf(part.file), part, writer: undefined, longest: 0, settled: true }))
       current = undefined
     },
     close: async () => {

@@ -37,7 +37,7 @@ export const writeFolder = async (target: FolderTarget, options: WriteOptions): 
   const directory = tableFolder(path.resolve(folder), table.name)
   const staged = path.join(directory, stagedName)
   const failure = { partner, what: `cannot write table ${table.name} in ${folder}` }
-  const waiting = { partner, signal: options.signal }
+  const waiting = { partner, signal: options.signal, converts: true }
   try {
     await mkdir(staged, { recursive: true })
   } catch (thrown) {
@@ -191,12 +191,12 @@ const folderWriter = (open: Open, found: FolderManifest | undefined): Writer<Any
       guard('commit', call?.signal, async () => {
         const final = call?.final === true
         try {
-          const parts = [...(await pieces.settle(final))]
-          const after = committed(parts, checkpoint, final)
+          const { parts, unsettled, moved } = await pieces.settle(final)
+          const after = committed([...parts], checkpoint, final)
           await writeManifest(directory, after)
           manifest = after
           // The commit has happened: what is left to move or remove is done by the next one if it fails here.
-          await tidy(directory, manifest, pieces.unsettled(parts)).catch(() => undefined)
+          if (moved || final) await tidy(directory, manifest, unsettled).catch(() => undefined)
         } catch (thrown) {
           // It may have happened: only the next writer, which reads the manifest, can tell.
           broken = thrown
