@@ -7,6 +7,7 @@ import type { KyselyPlugin } from 'kysely'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { listRuns, sync, type RunResult } from '../src/index.ts'
+import { checkEvents } from './openlineage.ts'
 import { items, newTable, only, sourceOf, type Item, type Table } from './support.ts'
 
 /** The life of a process: it dies at its last step, and nothing that it tries afterwards happens. */
@@ -229,6 +230,7 @@ const survives = async (given: Case, naive: boolean): Promise<void> => {
     expect(read).toBe(written + quarantined + deduplicated)
     const runs = await listRuns(store, { limit: 100 })
     expect(runs.filter(({ status }) => status === 'running')).toEqual([])
+    await checkEvents(store)
   } finally {
     await store.close()
   }
