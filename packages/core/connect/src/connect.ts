@@ -28,6 +28,8 @@ import { openCheck } from './health.ts'
 import { openLine, sequence, single } from './line.ts'
 import type { Line } from './line.ts'
 import { holdsStream, readInput, readOutput } from './operations.ts'
+import type { RestReading } from './rest/pass.ts'
+import { checkRest } from './rest/template.ts'
 import type { Runtime } from './runtime.ts'
 import type { AnySession } from './session.ts'
 import { checkConfig, checkCredentials } from './settings.ts'
@@ -82,26 +84,43 @@ const wrapCapabilities = (line: Line, manifest: Manifest, session: AnySession) =
     ]),
   )
 
+/** What a declared stream is read with; its reader is loaded by the first read. */
+const restRead = async function* (reading: RestReading): AsyncGenerator<Batch<unknown>> {
+  const { readRest } = await import('./rest/read.ts')
+  yield* readRest(reading)
+}
+
+/** Batches as `check` leaves them. */
+const checked = async function* (
+  batches: AsyncIterable<Batch<unknown>>,
+  check: ReturnType<typeof recordChecker>,
+): AsyncGenerator<Batch<AnyRecord>> {
+  for await (const batch of batches) yield await check(batch)
+}
+
 const wrapRead =
-  (line: Line, manifest: Manifest, session: AnySession) =>
+  (line: Line, manifest: Manifest, session: AnySession, way: Omit<RestReading, 'name' | 'options'>) =>
   (name: string, options: ReadOptions = {}) => {
     const { partner } = line
     const declared = own(manifest.streams, name)
-    let check: (batch: Batch<unknown>) => Batch<AnyRecord> = (batch) => batch as Batch<AnyRecord>
+    let check: ReturnType<typeof recordChecker>
     return sequence(line, { kind: 'read', name, effect: 'read' } as const, {
       accept: () => {
+        // What connect reads itself is checked where it is read.
+        if (declared?.rest !== undefined) return
         if (declared !== undefined) check = recordChecker(partner, name, declared, options)
         else if (manifest.discovers !== true)
           throw unsupported(partner, `stream ${name}`, Object.keys(manifest.streams ?? {}))
       },
       perform: (_input, signal) => {
         const given = { ...options, signal }
+        if (declared?.rest !== undefined) return restRead({ ...way, name, options: given })
         const read = declared === undefined ? undefined : own(session.read, name)
-        if (read !== undefined) return read(given)
+        if (read !== undefined) return checked(read(given), check)
         if (declared !== undefined || session.readDiscovered === undefined) throw missing(partner, `the stream ${name}`)
         return session.readDiscovered(name, given)
       },
-      verify: (batch) => check(batch),
+      verify: (batch) => batch as Batch<AnyRecord>,
       count: countBatch,
     })(undefined, options)
   }
@@ -162,6 +181,7 @@ export const connectUnknown = (
       details: { what: `contract ${String(connector.contract)}` },
     })
   const config = checkConfig(manifest, partner, as.config)
+  checkRest(manifest, partner, config)
   const chosen = checkCredentials(manifest, partner, as.credentials)
   const { scheme, name: schemeName, credentials, secrets } = chosen
 
@@ -264,7 +284,14 @@ export const connectUnknown = (
       return call(input, options)
     },
     ...((manifest.streams !== undefined || manifest.discovers === true) && {
-      read: wrapRead(line, manifest, session),
+      read: wrapRead(line, manifest, session, {
+        partner,
+        manifest,
+        config,
+        http: network.http,
+        now,
+        isSecret: (value) => secrets.includes(value),
+      }),
     }),
     ...(manifest.discovers === true && {
       discover: (options?: CallOptions) =>

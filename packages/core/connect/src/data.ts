@@ -14,6 +14,7 @@ import { z } from 'zod'
 import { single } from './line.ts'
 import type { Line } from './line.ts'
 import { recordLines } from './lines.ts'
+import type { LineProver } from './prove.ts'
 
 export type AnyWriter = Writer<AnyRecord>
 type AnyBatch = Batch<unknown>
@@ -23,7 +24,8 @@ const batchSize = (batch: AnyBatch) => (batch.encoding === 'records' ? batch.rec
 /** Counts what a batch holds, for the event of a read. */
 export const countBatch = batchSize
 
-const columnsOf = (
+/** The schema with these columns only; throws `invalid_input` for one that it does not have. */
+export const columnsOf = (
   partner: string,
   name: string,
   schema: z.ZodType,
@@ -50,17 +52,12 @@ const recordBatch = (records: readonly AnyRecord[], { deleted, checkpoint }: Any
   ...(checkpoint !== undefined && { checkpoint }),
 })
 
-/** Checks each record of a batch by the stream's schema; Arrow passes as it is, NDJSON becomes records. */
-export const recordChecker = (
-  partner: string,
-  name: string,
-  declared: Stream,
-  options: Pick<ReadOptions, 'columns' | 'onInvalid'>,
-): ((batch: AnyBatch) => Batch<AnyRecord>) => {
-  const schema = columnsOf(partner, name, declared.schema, options.columns)
-  const refuse = (invalid: InvalidRecord): void => {
-    if (options.onInvalid !== undefined) {
-      options.onInvalid(invalid)
+/** Tells the caller of a record that does not fit; throws `invalid_data` where nobody wants to know. */
+export const refuser =
+  (partner: string, name: string, onInvalid: ReadOptions['onInvalid']) =>
+  (invalid: InvalidRecord): void => {
+    if (onInvalid !== undefined) {
+      onInvalid(invalid)
       return
     }
     throw integrationError('invalid_data', {
@@ -70,7 +67,18 @@ export const recordChecker = (
       details: { stream: name, field: invalid.field },
     })
   }
-  return (batch) => {
+
+/** Checks each record of a batch by the stream's schema. Arrow passes as it is; NDJSON is proved line by line where the schema has a form, whatever is said of it, and becomes records where it holds code. */
+export const recordChecker = (
+  partner: string,
+  name: string,
+  declared: Stream,
+  options: Pick<ReadOptions, 'columns' | 'onInvalid'>,
+): ((batch: AnyBatch) => Batch<AnyRecord> | Promise<Batch<AnyRecord>>) => {
+  const schema = columnsOf(partner, name, declared.schema, options.columns)
+  const refuse = refuser(partner, name, options.onInvalid)
+  let prover: Promise<LineProver | undefined> | undefined
+  const check = (batch: AnyBatch): Batch<AnyRecord> => {
     if (batch.encoding === 'arrow') return batch
     const found = batch.encoding === 'records' ? batch.records : recordLines(batch.bytes, refuse)
     const records: AnyRecord[] = []
@@ -83,6 +91,11 @@ export const recordChecker = (
       }
     }
     return recordBatch(records, batch)
+  }
+  return (batch) => {
+    if (batch.encoding !== 'ndjson') return check(batch)
+    prover ??= import('./prove.ts').then(({ lineProver }) => lineProver(schema))
+    return prover.then((prove) => (prove === undefined ? check(batch) : { ...batch, ...prove(batch.bytes, refuse) }))
   }
 }
 

@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import type { HttpOptions } from './network.ts'
 
 /** Where a parameter of a request stands. */
 export interface RestParameter {
@@ -7,12 +8,12 @@ export interface RestParameter {
   readonly parameter: string
 }
 
-/** How the next page is asked for; dotted paths lead into the page around the records. A page that asks for itself again ends the read with `invalid_reply`. */
+/** How the next page is asked for; dotted paths lead into the page around the records. A page that asks for itself again, or is given again and again, ends the read with `invalid_reply`. */
 export type RestPaging =
   /** A cursor or page token out of the page, sent back. */
   | (RestParameter & { readonly kind: 'token'; readonly next: string })
-  /** Counts records, until a page holds fewer than `size`. */
-  | (RestParameter & { readonly kind: 'offset'; readonly size: number })
+  /** Counts records from 0, until a page holds fewer than `size`, or none where `size` is not given: the safe way where a partner may give fewer than it was asked for. */
+  | (RestParameter & { readonly kind: 'offset'; readonly size?: number })
   /** Counts pages from `first` (default 1), until a page holds fewer than `size`, or none where `size` is not given. */
   | (RestParameter & { readonly kind: 'page'; readonly first?: number; readonly size?: number })
   /** Follows the Link header's rel="next" (RFC 8288) within the same origin. */
@@ -25,9 +26,9 @@ export type TimeForm = 'iso' | 'date' | 'epoch_ms' | 'epoch_s'
 
 /** How a stream is cut into parts that are read side by side, within the partner's limits; each part keeps its own place in the checkpoint. */
 export type RestPartitions =
-  /** One part for each record of another declared stream: `fields` names the parameters (`{name}` in path, query and body) and the parent's fields that they come from. */
+  /** One part for each record of another stream that is declared like this: `fields` names the parameters (`{name}` in path, query and body) and the parent's fields that they come from. */
   | { readonly parent: string; readonly fields: Readonly<Record<string, string>> }
-  /** One part for each window of time from `from` on (ISO 8601), sent as `since` (inclusive) and `until` (exclusive). */
+  /** One part for each window of time from `from` on (ISO 8601), sent as `since` (inclusive) and `until` (exclusive). With a cursor, a read goes on in the window in which it stands. */
   | {
       readonly windowMs: number
       readonly from: string
@@ -41,13 +42,14 @@ export type RestPartitions =
  * `Wire` is the record as the partner sends it, where `map` makes the row of it.
  */
 export interface RestStream<Wire extends z.ZodType = z.ZodType, Row = unknown> {
-  /** The base URL, written as `hosts` are: `{trackingUri}/api/2.0`. Default: the manifest's first host. */
+  /** The base URL, written as `hosts` are: `{trackingUri}/api/2.0`. Default: the manifest's first host, with the path that the config gives it. */
   readonly base?: string
   /** Default `GET`. */
   readonly method?: 'GET' | 'POST'
   readonly path: string
-  readonly query?: Readonly<Record<string, string>>
-  /** Sent as JSON with POST. */
+  readonly query?: Readonly<Record<string, string | readonly string[]>>
+  readonly headers?: Readonly<Record<string, string>>
+  /** Sent as JSON with POST. A text that is nothing but `{name}` becomes the value itself, numbers as numbers. */
   readonly body?: Readonly<Record<string, unknown>>
   /** The dotted path to the list of records; absent: the page itself is the list. */
   readonly records?: string
@@ -55,15 +57,15 @@ export interface RestStream<Wire extends z.ZodType = z.ZodType, Row = unknown> {
   readonly mayLack?: boolean
   /** Absent: there is one page. */
   readonly paging?: RestPaging
-  /** How many records a page is asked for; after `too_large` the read goes on with half as many. */
+  /** How many records a page is asked for; after `too_large` the read goes on with half as many (counted pages: while the number is even). */
   readonly pageSize?: RestParameter & { readonly size: number }
-  /** Absent although the stream has a cursor: each pass reads everything and hands on what lies behind the cursor. */
+  /** Absent although the stream has a cursor: each pass reads everything and hands on what lies behind the cursor, less the lag. */
   readonly incremental?: {
     /** Lower bound of the cursor, inclusive. */
     readonly since: RestParameter
     /** Upper bound of the cursor, exclusive; absent: records from the bound on are left out after they were read. */
     readonly until?: RestParameter
-    /** Default `iso`. */
+    /** Default: `iso` for cursors that are times, `as_is` for others. A cursor that is a number is epoch milliseconds, with `epoch_s` epoch seconds. */
     readonly form?: TimeForm | 'as_is'
     /** How far behind the last cursor a read starts again, in milliseconds. Default 0. */
     readonly lagMs?: number
@@ -71,10 +73,12 @@ export interface RestStream<Wire extends z.ZodType = z.ZodType, Row = unknown> {
     readonly ordered?: boolean
   }
   readonly partitions?: RestPartitions
-  /** `compare`: the list is read whole each time, a digest of each slice of it is kept, and only slices that have changed are handed on. For lists whose changes no filter finds. */
+  /** `compare`: the list is read whole each time, a digest of each slice of a hundred records is kept, and only slices that have changed are handed on. For lists whose changes no filter finds; not together with `partitions`. */
   readonly changes?: 'compare'
   /** The record as the partner sends it, where it is not the row itself; needs `map`. */
   readonly wire?: Wire
   /** Makes the row. Code: such a stream is read through objects, at about a tenth of the speed. */
   readonly map?: (record: z.output<Wire>) => Row
+  /** Settings of its way out: the partner's own format of errors, the time for one attempt, the largest page. */
+  readonly http?: HttpOptions
 }

@@ -23,6 +23,20 @@ const keyAt = (page: Uint8Array, start: number, end: number): string => {
   }
 }
 
+declare const JSON: {
+  parse(
+    text: string,
+    reviver?: (key: string, value: unknown, context: { readonly source?: string }) => unknown,
+  ): unknown
+}
+/** Integers beyond 2^53 become bigints: they may be the token of the next page. */
+const exact = (text: string): unknown =>
+  JSON.parse(text, (_key, value, { source }) =>
+    typeof value === 'number' && !Number.isSafeInteger(value) && /^-?\d{1,1000}$/.test(source ?? '')
+      ? BigInt(source ?? '')
+      : value,
+  )
+
 /** Finds the list of records at a path of keys; the page itself where the path is empty. Throws PageError. */
 export const locate = (page: Uint8Array, path: readonly string[]): Located => {
   let at = skipBlank(page, 0)
@@ -73,7 +87,7 @@ export const locate = (page: Uint8Array, path: readonly string[]): Located => {
         if (value.twice?.has(key) === true) throw new PageError(`${key} stands twice in the page`)
         value = value.entries.get(key) ?? null
       }
-      return JSON.parse(text) as unknown
+      return exact(text)
     },
   }
 }

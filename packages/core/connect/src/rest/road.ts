@@ -1,0 +1,178 @@
+import { Buffer } from 'node:buffer'
+import { firstIssue, integrationError, isIntegrationError } from '@ecokit/contracts'
+import type { AnyRecord, InvalidRecord, RestStream } from '@ecokit/contracts'
+import { readJson } from '@ecokit/http'
+import { formOf, openScanner } from '@ecokit/json-scan'
+import type { Field, Form, Rejected, Scanned, Struct } from '@ecokit/json-scan'
+import { z } from 'zod'
+import { valueFinder } from './lines.ts'
+import { lineRows, recordRows } from './rows.ts'
+import type { Rows } from './rows.ts'
+
+/** What a page held. */
+export interface Found {
+  readonly rows: Rows
+  /** How many records it had, those included that were refused. */
+  readonly records: number
+  readonly refused: readonly InvalidRecord[]
+  /** What stands around the records. */
+  readonly envelope: unknown
+}
+/** Reads pages of one stream. Throws `invalid_reply` for what is no page. */
+export type Road = (page: Uint8Array) => Found
+
+export interface RoadOptions {
+  readonly partner: string
+  readonly rest: RestStream
+  /** Of a row, with the columns that are wanted, and no others but the cursor. */
+  readonly schema: z.ZodType
+  /** The field of the cursor. */
+  readonly cursor: string | undefined
+  /** The cursor is not wanted: it is looked at and left out. */
+  readonly hidden: boolean
+}
+
+/** A page without its list, where that means that there are no records: what it holds; undefined for any other page. */
+const lacking = (page: Uint8Array, at: readonly string[]): unknown => {
+  let value: unknown
+  try {
+    const text = Buffer.from(page.buffer, page.byteOffset, page.length).toString('utf8')
+    if (text.trim() === '') return {}
+    value = readJson(text)
+  } catch {
+    return undefined
+  }
+  const envelope = value
+  for (const key of at) {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
+    value = Object.hasOwn(value, key) ? (value as AnyRecord)[key] : undefined
+    if (value === undefined || value === null) return envelope
+  }
+  return undefined
+}
+
+/** Reads pages with a scanner, and those that lack their list where they may. */
+const pageScanner = ({ rest, partner }: RoadOptions, form: Form) => {
+  const scanner = openScanner(form)
+  const at = rest.records?.split('.') ?? []
+  return (page: Uint8Array): Scanned => {
+    try {
+      return scanner.scan(page, { at, partner })
+    } catch (error) {
+      const envelope =
+        rest.mayLack === true && isIntegrationError(error, 'invalid_reply') ? lacking(page, at) : undefined
+      if (envelope === undefined) throw error
+      return { chunks: [], count: 0, rejected: [], envelope, exceptions: 0 }
+    }
+  }
+}
+
+const own = (chunks: readonly Uint8Array[]): Buffer => {
+  const bytes = Buffer.allocUnsafeSlow(chunks.reduce((sum, chunk) => sum + chunk.length, 0))
+  let at = 0
+  for (const chunk of chunks) {
+    bytes.set(chunk, at)
+    at += chunk.length
+  }
+  return bytes
+}
+const invalidOf = ({ record, field, reason }: Rejected): InvalidRecord => ({ record, field, reason })
+
+/** Proves the bytes of a page; no record becomes an object. */
+const byteRoad = (options: RoadOptions, form: Struct): Road => {
+  const { cursor } = options
+  const scan = pageScanner(options, form)
+  const find = cursor === undefined ? undefined : valueFinder(form, cursor)
+  return (page) => {
+    const { chunks, count, rejected, envelope } = scan(page)
+    const rows = lineRows(own(chunks), count, find)
+    return { rows, records: count + rejected.length, refused: rejected.map(invalidOf), envelope }
+  }
+}
+
+const anything: Form = { kind: 'json', nullable: true }
+/** The schema without what its makers added as code, where that is all that keeps it from having a form. */
+const withoutCode = (schema: z.ZodType): z.ZodType => {
+  const { def } = schema._zod
+  const checks = def.checks?.filter((check) => check._zod.def.check !== 'custom')
+  return checks === undefined ? schema : z.core.clone(schema, { ...def, checks })
+}
+const fieldOf = (name: string, schema: z.ZodType): Field => {
+  for (const one of [schema, withoutCode(schema)]) {
+    const found = formOf(z.object({ [name]: one }))
+    const field = 'form' in found && found.form.kind === 'struct' ? found.form.fields[0] : undefined
+    if (field !== undefined) return field
+  }
+  return { name, form: anything, optional: true }
+}
+/** As much of a schema with code in it as bytes can be proved by, so that its records meet the same rules as all others before the code sees them. */
+const gateOf = (schema: z.ZodType): Form => {
+  if (!(schema instanceof z.ZodObject)) return anything
+  const { shape, catchall } = schema._zod.def
+  const rest = catchall?._zod.def.type
+  if (rest !== undefined && rest !== 'never') return anything
+  const fields = Object.entries(shape).map(([name, field]) => fieldOf(name, field as z.ZodType))
+  return { kind: 'struct', fields, unknownFields: rest === 'never' ? 'refuse' : 'strip' }
+}
+
+/** Makes records of the bytes, for schemas with code in them and rows that are made by code. */
+const objectRoad = (options: RoadOptions): Road => {
+  const { rest, schema, cursor, hidden } = options
+  const { wire, map } = rest
+  const scan = pageScanner(options, wire === undefined ? gateOf(schema) : anything)
+  const check = (
+    type: z.ZodType,
+    value: unknown,
+    refuse: (field: string, reason: string) => void,
+  ): { readonly value: unknown } | undefined => {
+    const parsed = type.safeParse(value)
+    if (parsed.success) return { value: parsed.data }
+    const { field, message } = firstIssue(parsed.error)
+    refuse(field, message)
+    return undefined
+  }
+  /** A record that is no JSON, which Python writes all the same: NaN and the infinities. */
+  const lenient = ({ reason, record }: Rejected): { readonly record: unknown } | undefined => {
+    if (wire === undefined || reason !== 'not JSON' || !/NaN|Infinity/.test(record)) return undefined
+    try {
+      return { record: readJson(record) }
+    } catch {
+      return undefined
+    }
+  }
+  return (page) => {
+    const { chunks, count, rejected, envelope } = scan(page)
+    const lines = own(chunks).toString('utf8').split('\n')
+    const total = count + rejected.length
+    const records: AnyRecord[] = []
+    const refused: InvalidRecord[] = []
+    let passed = 0
+    for (let index = 0; index < total; index++) {
+      const left = rejected[passed]?.index === index ? rejected[passed++] : undefined
+      const mended = left && lenient(left)
+      if (left !== undefined && mended === undefined) {
+        refused.push(invalidOf(left))
+        continue
+      }
+      // The record as it came is what is put aside.
+      const text = left?.record ?? lines[index - passed] ?? ''
+      const refuse = (field: string, reason: string) => void refused.push({ record: text, field, reason })
+      const record = mended === undefined ? readJson(text) : mended.record
+      const sent = wire === undefined ? { value: record } : check(wire, record, refuse)
+      const row = sent && check(schema, map === undefined ? sent.value : map(sent.value), refuse)
+      if (row !== undefined) records.push(row.value as AnyRecord)
+    }
+    return { rows: recordRows(records, cursor, hidden), records: total, refused, envelope }
+  }
+}
+
+/** The fastest road that a stream can take. */
+export const roadOf = (options: RoadOptions): Road => {
+  const { rest, schema, hidden } = options
+  if ((rest.wire === undefined) !== (rest.map === undefined))
+    throw integrationError('internal', { what: 'wire and map belong together', details: {} })
+  const found = rest.wire === undefined && !hidden ? formOf(schema) : undefined
+  return found !== undefined && 'form' in found && found.form.kind === 'struct'
+    ? byteRoad(options, found.form)
+    : objectRoad(options)
+}
