@@ -51,7 +51,7 @@ const proofs: Readonly<Record<string, Proof>> = {
   },
   kill: {
     claim:
-      'processes killed with SIGKILL at seeded moments of a sync into DuckDB (merge, append and reconcile): nothing lost, nothing doubled; a naive sink is caught',
+      'processes killed with SIGKILL at seeded moments and at points of each phase (opening, fetch, validation, write, commit, rename, between commit and note, checkpoint, lineage, close) of syncs into DuckDB, Parquet, NDJSON, PostgreSQL and an HTTP upsert endpoint, over everything and incremental: nothing lost, doubled or corrupt, every stored account adds up, at most one stored page is read again; rows and then the checkpoint is caught in every run',
     file: 'packages/core/flow/test/kill.test.ts',
     variable: 'ECOKIT_KILLS',
     count: 1000,

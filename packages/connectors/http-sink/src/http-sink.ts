@@ -34,6 +34,7 @@ export const httpSink = defineConnector(
     description: 'Sends records to any HTTP endpoint in batches, each with an idempotency key.',
     config,
     hosts: ['{url}'],
+    dataset: { namespace: '{url}', name: '{table}' },
     auth: schemes,
     sinks: {
       upsert: sink({

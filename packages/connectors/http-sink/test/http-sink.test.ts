@@ -201,7 +201,9 @@ const header = { idempotencyHeader: 'Idempotency-Key' }
 test('a connection that is cut, before or after the rows were stored, doubles and loses nothing', async () => {
   await fc.assert(
     fc.asyncProperty(
-      fc.array(fc.constantFrom('cut before', 'cut after', undefined, undefined, 503, 429), { maxLength: 12 }),
+      fc.array(fc.constantFrom('cut before' as const, 'cut after' as const, undefined, undefined, 503, 429), {
+        maxLength: 12,
+      }),
       fc.array(fc.integer({ min: 0, max: 9 }), { minLength: 1, maxLength: 4 }),
       async (faults, sizes) => {
         const there = await openEndpoint()
