@@ -121,12 +121,14 @@ test('partners: what the last check saw', async () => {
 })
 
 test('connectors: the list, one of them, JSON', async () => {
-  expect((await ecokit(folder, 'connectors')).out).toMatch(/^CONNECTOR .*\nmlflow .*\nlocal .*\n$/)
+  expect((await ecokit(folder, 'connectors')).out).toMatch(
+    /^CONNECTOR .*\nmlflow .*\nlocal .*\npostgres .*\nhttp-sink .*\n$/,
+  )
   const one = await quick('connectors', 'mlflow')
   expect(one.out).toContain('trackingUri: string, required')
   expect(one.out).toMatch(/runs\.search +read +many/)
   const list = JSON.parse((await quick('connectors', '--json')).out) as { id: string }[]
-  expect(list.map(({ id }) => id)).toEqual(['mlflow', 'local'])
+  expect(list.map(({ id }) => id)).toEqual(['mlflow', 'local', 'postgres', 'http-sink'])
   expect(JSON.parse((await quick('connectors', 'local', '--json')).out)).toMatchObject({
     id: 'local',
     discovers: true,

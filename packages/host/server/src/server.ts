@@ -8,6 +8,7 @@ import { listen } from './listen.ts'
 import { failure, json } from './reply.ts'
 import { catalogueRoutes } from './routes/catalogue.ts'
 import { findingRoutes } from './routes/findings.ts'
+import { lineageRoutes } from './routes/lineage.ts'
 import { partnerRoutes } from './routes/partners.ts'
 import { pipelineRoutes } from './routes/pipelines.ts'
 import { openRunner } from './runner.ts'
@@ -83,6 +84,7 @@ export const openServer = async (options: ServerOptions): Promise<Server> => {
     partnerRoutes(added, runtime, views)
     pipelineRoutes(added, runtime, runner)
     findingRoutes(added, runtime)
+    lineageRoutes(added, runtime)
   })
 
   // Before anything listens: what fails here must not leave a port held without a server behind it.

@@ -54,7 +54,7 @@ test('every reply is as the document says', async () => {
     ((await setting.get(`/api/runs/${id}`)).body as { status: string }).status === 'running' ? undefined : true,
   )
   const config = { url: setting.partner.url }
-  const asked: [string, string, Record<string, string>?, unknown?][] = [
+  const asked: [string, string, Record<string, string>?, unknown?, string?][] = [
     ['GET', '/api/summary'],
     ['GET', '/api/connectors'],
     ['GET', '/api/connectors/{id}', { id: 'lab' }],
@@ -91,6 +91,8 @@ test('every reply is as the document says', async () => {
     ['GET', '/api/quarantine'],
     ['GET', '/api/quality'],
     ['GET', '/api/contracts'],
+    ['GET', '/api/lineage/datasets'],
+    ['GET', '/api/lineage', {}, undefined, '?name=samples'],
     ['GET', '/api/runs'],
     ['GET', '/api/runs/{id}', { id }],
     ['POST', '/api/runs/{id}/cancel', { id }],
@@ -98,9 +100,9 @@ test('every reply is as the document says', async () => {
     ['GET', '/api/runs/{id}/quarantine', { id }],
   ]
   const found: string[] = []
-  for (const [method, path, parameters = {}, body] of asked) {
+  for (const [method, path, parameters = {}, body, query = ''] of asked) {
     const filled = path.replaceAll(/\{(\w+)\}/g, (_all, name: string) => parameters[name] ?? '')
-    const answer = await setting.send(method, filled, body)
+    const answer = await setting.send(method, filled + query, body)
     for (const fault of faults(method, path, answer.status, answer.body)) found.push(`${method} ${filled}: ${fault}`)
   }
   expect(found).toEqual([])

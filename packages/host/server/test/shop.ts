@@ -76,11 +76,11 @@ export const startShop = async () => {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     /** Holds every answer back until the function is called. */
     hold: () => {
-      const { promise, resolve } = Promise.withResolvers<undefined>()
-      holding = promise
+      let go = (): void => undefined
+      holding = new Promise((resolve) => (go = resolve))
       return () => {
         holding = undefined
-        resolve(undefined)
+        go()
       }
     },
     stop: async () => {
