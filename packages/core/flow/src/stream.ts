@@ -115,9 +115,18 @@ const copy = async (
     await account.putAside(read.invalid)
     return withRecords(batch, read.records)
   }
+  let toldDeletes = planned.wanted.deletes === 'ignore'
+  const withoutDeletes = (batch: Batch<AnyRecord>): Batch<AnyRecord> => {
+    if (planned.deletes !== 'ignore' || batch.deleted === undefined) return batch
+    const { deleted, ...rest } = batch
+    if (!toldDeletes && deleted.length > 0)
+      runner.warn(`${stream}: rows that the source has deleted stay: ${sink.name} cannot delete`)
+    toldDeletes ||= deleted.length > 0
+    return rest
+  }
   /** Everything that happens to a batch between source and sink. */
   const prepare = async (read: Batch<AnyRecord>): Promise<Batch<AnyRecord>> => {
-    let batch = read
+    let batch = withoutDeletes(read)
     if (map !== undefined) {
       const mapped = map(batch)
       await account.putAside(mapped.putAside)
