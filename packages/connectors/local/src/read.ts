@@ -2,7 +2,7 @@ import path from 'node:path'
 import { integrationError } from '@ecokit/contracts'
 import type { AnyRecord, Batch, CallOptions, Discovered, ReadOptions } from '@ecokit/contracts'
 import { databaseError, stopIfAborted } from './errors.ts'
-import { describeFolder, listFolder, readFolder } from './folder/read.ts'
+import { describeFolder, listFolder, readFolder, type FolderTable } from './folder/read.ts'
 import { discoverTables, readTable } from './tables/read.ts'
 import type { Places } from './check.ts'
 
@@ -12,6 +12,15 @@ const folderTables = async (folder: string, partner: string) => {
   } catch (thrown) {
     throw databaseError(thrown, { partner, what: `cannot list ${folder}` })
   }
+}
+
+/** Where a table of a folder is: what a sink wrote under its name, a sub-folder, or a single file. */
+const placeOf = ({ directory, manifest, files }: FolderTable, folder: string): string => {
+  if (manifest !== undefined) return path.resolve(folder, manifest.table)
+  const [file] = files
+  return file !== undefined && path.resolve(directory) === path.resolve(folder)
+    ? path.resolve(file)
+    : path.resolve(directory)
 }
 
 /** Tables and views of the database, then the tables of the folder, as `folder/name` where the database has one of that name. */
@@ -24,7 +33,7 @@ export const discover = async function* (
   if (database !== undefined)
     for await (const table of discoverTables(database, partner, options)) {
       taken.add(table.name)
-      yield table
+      yield { ...table, dataset: { namespace: 'file', name: path.resolve(database, table.name) } }
     }
   if (folder === undefined) return
   for (const table of await folderTables(folder, partner)) {
@@ -32,7 +41,8 @@ export const discover = async function* (
     const described = await describeFolder(table, partner, options).catch((thrown: unknown) => {
       throw databaseError(thrown, { partner, what: `cannot describe table ${table.name} of ${folder}` })
     })
-    yield taken.has(table.name) ? { ...described, name: `folder/${table.name}` } : described
+    const name = taken.has(table.name) ? `folder/${table.name}` : described.name
+    yield { ...described, name, dataset: { namespace: 'file', name: placeOf(table, folder) } }
   }
 }
 

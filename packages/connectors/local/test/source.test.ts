@@ -255,3 +255,20 @@ test('a read by a cursor is refused: tables have none', async () => {
   }
   await expect(read()).rejects.toMatchObject({ code: 'unsupported' })
 })
+
+test('lineage calls tables by their absolute paths, the same ones for what is written and what is read', async () => {
+  const folder = await temporaryFolder()
+  const connection = open({ database: path.join(folder, 'lake.duckdb'), folder: path.join(folder, 'files') })
+  await mkdir(path.join(folder, 'files', 'plain'), { recursive: true })
+  await writeFile(path.join(folder, 'files', 'loose.csv'), 'id\n1\n')
+  await writeFile(path.join(folder, 'files', 'plain', 'one.csv'), 'id\n1\n')
+  const append = writing(table({ id: { type: 'integer' } }))
+  await put(connection, append, [{ id: 1 }])
+  await put(connection, append, [{ id: 1 }], 'parquet')
+  const names = (await discoverAll(connection)).map(({ dataset }) => dataset?.name)
+  expect(names.toSorted()).toEqual(
+    ['files/loose.csv', 'files/plain', 'files/t', 'lake.duckdb/t'].map((name) => path.join(folder, name)),
+  )
+  expect(names).toContain(connection.dataset?.('t', 'tables')?.name)
+  expect(names).toContain(connection.dataset?.('t', 'parquet')?.name)
+})

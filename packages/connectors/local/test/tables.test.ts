@@ -23,6 +23,7 @@ test('what is committed can be read back, with its schema and key', async () => 
   expect(await discoverAll(again)).toEqual([
     {
       name: 't',
+      dataset: { namespace: 'file', name: `${database}/t` },
       schema: { type: 'object', properties: { id: { type: ['string', 'null'] }, value: { type: ['number', 'null'] } } },
       primaryKey: ['id'],
     },

@@ -36,6 +36,7 @@ export const mlflow = defineConnector(
     description: 'Experiments, runs, metrics, registered models and artifacts of an MLflow tracking server.',
     config,
     hosts: ['{trackingUri}'],
+    dataset: { namespace: '{trackingUri}', name: '{table}' },
     auth: { none: none(), token: bearer(), basic: basic() },
     provides: {
       experiments: experimentsCapability,

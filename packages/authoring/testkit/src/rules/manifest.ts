@@ -14,6 +14,7 @@ const reserved: Readonly<Record<Reserved, true>> = {
   read: true,
   write: true,
   discover: true,
+  dataset: true,
   events: true,
   close: true,
   then: true,
