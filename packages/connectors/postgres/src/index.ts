@@ -1,1 +1,2 @@
-export {}
+export * from '@ecokit/connect'
+export { postgres } from './postgres.ts'

@@ -1,0 +1,109 @@
+import { refuse } from './refused.ts'
+
+type Reviver = (this: unknown, key: string, value: unknown, context: { readonly source?: string }) => unknown
+// ECMAScript's JSON.parse source text access, in Node from 22; the TypeScript library does not have it yet.
+declare const JSON: {
+  parse(text: string, reviver?: Reviver): unknown
+  rawJSON(text: string): unknown
+  stringify(value: unknown, replacer?: (this: unknown, key: string, value: unknown) => unknown): string
+}
+/** True where a text has no half of a surrogate pair, so that UTF-8 can hold it. In Node from 20; the ES2023 library does not have it. */
+export const isWellFormed = (text: string): boolean => (text as unknown as { isWellFormed(): boolean }).isWellFormed()
+
+// An integer beyond 2^53 has 16 digits or more; the digits of a fraction do not matter.
+const suspect = /(?<![\d.])\d{16,}(?![\d.eE])/
+
+/** JSON.parse, except that an integer beyond 2^53 becomes a bigint. */
+export const parseJson = (text: string): unknown =>
+  suspect.test(text)
+    ? JSON.parse(text, (_key, value, context) =>
+        typeof value === 'number' &&
+        !Number.isSafeInteger(value) &&
+        context.source !== undefined &&
+        /^-?\d+$/.test(context.source)
+          ? BigInt(context.source)
+          : value,
+      )
+    : JSON.parse(text)
+
+type Schema = Readonly<Record<string, unknown>>
+const isObject = (value: unknown): value is Schema =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** The schema of a field of an object, or of an item of a list, as far as it is written plainly. */
+const inside = (schema: unknown, key: string | undefined): unknown => {
+  if (!isObject(schema)) return undefined
+  for (const union of [schema['anyOf'], schema['oneOf']])
+    if (Array.isArray(union)) {
+      const found = union.map((member) => inside(member, key)).filter((member) => member !== undefined)
+      if (found.length > 0) return found.length === 1 ? found[0] : { anyOf: found }
+    }
+  if (key === undefined) return schema['items']
+  const properties = schema['properties']
+  return isObject(properties) && Object.hasOwn(properties, key) ? properties[key] : schema['additionalProperties']
+}
+const isNumber = (schema: unknown): boolean =>
+  isObject(schema) &&
+  (schema['type'] === 'number' ||
+    (Array.isArray(schema['type']) && schema['type'].includes('number')) ||
+    (Array.isArray(schema['anyOf']) && schema['anyOf'].some(isNumber)))
+
+/** JSON text for jsonb, which keeps the digits of every number and makes 0 of -0; NaN and the infinities become strings where the schema says number, and are refused elsewhere. */
+export const jsonText = (value: unknown, schema: unknown): string => JSON.stringify(plain(value, schema, ''))
+
+/** A text that PostgreSQL can hold; refuses others. */
+export const storable = (text: string, path = ''): string => {
+  if (!isWellFormed(text)) return refuse(`${path}half of a surrogate pair cannot be stored as UTF-8`)
+  return text.includes('\0') ? refuse(`${path}PostgreSQL cannot hold U+0000 in a text`) : text
+}
+
+const plain = (value: unknown, schema: unknown, path: string): unknown => {
+  if (value === null || typeof value === 'boolean') return value
+  if (typeof value === 'bigint') return JSON.rawJSON(String(value))
+  if (typeof value === 'number') {
+    // Digits alone, which jsonb makes of any exponent, would come back as a bigint.
+    if (Number.isInteger(value) && !Number.isSafeInteger(value)) return JSON.rawJSON(`${String(BigInt(value))}.0`)
+    if (Number.isFinite(value)) return value
+    return isNumber(schema) ? String(value) : refuse(`${path}${String(value)} has no form in JSON`)
+  }
+  if (typeof value === 'string') return storable(value, path)
+  if (Array.isArray(value)) {
+    const items = inside(schema, undefined)
+    return value.map((item, index) => plain(item, items, `${path}${String(index)}: `))
+  }
+  if (typeof value !== 'object' || ![Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null))
+    return refuse(`${path}${kindOf(value)} is not JSON data`)
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, field]) => field !== undefined)
+      .map(([key, field]) => {
+        storable(key, path)
+        return [key, plain(field, inside(schema, key), `${path}${key}: `)]
+      }),
+  )
+}
+
+/** What a value is, in a word, for reasons. */
+export const kindOf = (value: unknown): string =>
+  value === null
+    ? 'null'
+    : Array.isArray(value)
+      ? 'a list'
+      : typeof value === 'object'
+        ? Object.getPrototypeOf(value) === Object.prototype
+          ? 'an object'
+          : `a ${(value.constructor as { name?: string } | undefined)?.name ?? 'foreign object'}`
+        : `a ${typeof value}`
+
+const names: Readonly<Record<string, number>> = { NaN, Infinity, '-Infinity': -Infinity }
+/** Reads back what `jsonText` wrote under the same schema. */
+export const readJson = (text: string, schema: unknown): unknown => {
+  const value = parseJson(text)
+  return /"(?:NaN|-?Infinity)"/.test(text) ? revive(value, schema) : value
+}
+const revive = (value: unknown, schema: unknown): unknown => {
+  if (typeof value === 'string') return isNumber(schema) && Object.hasOwn(names, value) ? names[value] : value
+  if (Array.isArray(value)) return value.map((item) => revive(item, inside(schema, undefined)))
+  if (!isObject(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([key, field]) => [key, revive(field, inside(schema, key))]))
+}

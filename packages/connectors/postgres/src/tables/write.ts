@@ -1,0 +1,252 @@
+import { integrationError } from '@ecokit/contracts'
+import type { AnyRecord, Batch, Checkpoint, WriteOptions, Writer } from '@ecokit/contracts'
+import { openSession } from '../client.ts'
+import { cancelled, isPassing, serverError, stopIfAborted } from '../errors.ts'
+import { oneByOne } from '../one-by-one.ts'
+import { sortDeletes } from '../rows.ts'
+import { identifiers, qualified } from '../sql.ts'
+import { prune, settle } from './apply.ts'
+import { keepTable, passTables, prepare, readCheckpoint, writeCheckpoint } from './bookkeeping.ts'
+import { load } from './load.ts'
+import { lockTable } from './lock.ts'
+import { ask } from './query.ts'
+import { batchReader } from './reader.ts'
+import { openStage } from './stage.ts'
+import { swap } from './swap.ts'
+import { aim, dropPass, isReady, keptSchema, openTarget, passCheckpoint } from './target.ts'
+import type { Session } from '../client.ts'
+import type { Place } from '../place.ts'
+import type { Into } from './apply.ts'
+import type { Stage } from './stage.ts'
+import type { Target } from './target.ts'
+
+/** Opens a writer of a table: one session, which holds the right to write it. */
+export const writeTable = async (place: Place, options: WriteOptions): Promise<Writer<AnyRecord>> => {
+  const { partner, config } = place
+  const session = await openSession(place, options)
+  try {
+    return await session.within(options.signal, async () => {
+      // A server that does not notice that we are gone would hold the table; not every platform has it.
+      await session.run("SET client_connection_check_interval TO '5s'").catch(() => undefined)
+      await lockTable(session, place, options.table.name, options.signal)
+      await prepare(session, config.schema)
+      return tableWriter(session, await aim(session, place, options))
+    })
+  } catch (thrown) {
+    await session.end()
+    throw serverError(thrown, { partner, what: `cannot write table ${options.table.name}`, table: options.table.name })
+  }
+}
+
+/** What one writer has done so far. */
+interface State {
+  /** A transaction is open. */
+  inside: boolean
+  /** What the rows go into; undefined until it is made ready. */
+  into: Into | undefined
+  /** As of the last commit, to which a rollback leads. */
+  committed: Into | undefined
+  /** The staged rows are in the table already, behind the savepoint `ecokit_settled`. */
+  settled: boolean
+  /** The pass goes on where another writer left it. */
+  resumed: boolean
+  stage: Stage | undefined
+  written: boolean
+}
+
+/** Opens the transaction and makes ready what the rows go into. */
+const begin = async (session: Session, target: Target, state: State): Promise<Into> => {
+  if (!state.inside) await session.run('BEGIN')
+  state.inside = true
+  state.into ??= await openTarget(session, target, state.resumed)
+  return state.into
+}
+const rollback = async (session: Session, state: State): Promise<void> => {
+  state.inside = false
+  state.settled = false
+  state.into = state.committed
+  await session.run('ROLLBACK').catch(() => undefined)
+}
+/** Everything that is written so far is in the table afterwards, not yet committed. */
+const settleAll = async (session: Session, target: Target, state: State): Promise<Into> => {
+  const into = await begin(session, target, state)
+  if (state.settled) return into
+  await session.run('SAVEPOINT ecokit_settled')
+  if (state.stage !== undefined) await settle(session, state.stage, into)
+  state.settled = true
+  return into
+}
+
+/** Everything that one commit does; gives the number of rows that were pruned. */
+const store = async (
+  session: Session,
+  target: Target,
+  state: State,
+  checkpoint: Checkpoint | undefined,
+  final: boolean,
+): Promise<number> => {
+  const { place, options, keys, columns } = target
+  const { schema } = place.config
+  const table = options.table.name
+  const first = state.committed === undefined
+  const into = await settleAll(session, target, state)
+  const passes = passTables(table)
+  let pruned = 0
+  if (options.prune === true) {
+    const seen = qualified(schema, passes.keys)
+    const names = identifiers(keys)
+    if (state.stage !== undefined)
+      await session.run(
+        `INSERT INTO ${seen} (${names}) SELECT ${names} FROM ${state.stage.from} WHERE NOT _ecokit_deleted`,
+      )
+    if (final) pruned = await prune(session, into, seen)
+  }
+  if (options.disposition === 'overwrite' && final)
+    await swap(session, schema, table, passes.rows, columns, target.soft)
+  if (first || final) await keepTable(session, schema, keptSchema(target))
+  if (target.pass && final) await dropPass(session, target)
+  if (checkpoint !== undefined)
+    await writeCheckpoint(session, schema, {
+      key: options.key,
+      table,
+      pass: target.pass && !final,
+      run: options.run,
+      checkpoint,
+    })
+  await state.stage?.truncate()
+  await session.run('COMMIT')
+  return pruned
+}
+
+/** Commits; once more where the server gave up the transaction for another one's sake and all that is written still waits in the stage. */
+const commitAll = async (
+  session: Session,
+  target: Target,
+  state: State,
+  checkpoint: Checkpoint | undefined,
+  final: boolean,
+): Promise<number> => {
+  const again = !state.inside
+  for (let attempt = 1; ; attempt += 1)
+    try {
+      return await store(session, target, state, checkpoint, final)
+    } catch (thrown) {
+      await rollback(session, state)
+      if (!again || attempt === 3 || !isPassing(thrown)) throw thrown
+    }
+}
+
+const tableWriter = (session: Session, target: Target): Writer<AnyRecord> => {
+  const { place, options } = target
+  const { partner, config } = place
+  const table = options.table.name
+  const read = batchReader(target)
+  const state: State = {
+    inside: false,
+    into: undefined,
+    committed: undefined,
+    settled: false,
+    resumed: false,
+    stage: undefined,
+    written: false,
+  }
+  let broken: unknown
+  let disposed = false
+  const inTurn = oneByOne()
+  const guard = async <T>(what: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> => {
+    try {
+      return await inTurn(async () => {
+        stopIfAborted(signal ?? options.signal, partner)
+        if (disposed) throw cancelled(partner)
+        if (broken !== undefined) throw broken
+        return session.within(signal ?? options.signal, work)
+      })
+    } catch (thrown) {
+      throw serverError(thrown, { partner, what: `${what} table ${table}`, table })
+    }
+  }
+  /** After an error in it the writer takes nothing more: part of the work may be done. */
+  const whole = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work()
+    } catch (thrown) {
+      broken = thrown
+      throw thrown
+    }
+  }
+  const put = async (batch: Batch<AnyRecord>) => {
+    const { rows, rejected } = read(batch)
+    const deletes = sortDeletes(batch.deleted ?? [], target.keys, target.columns, { partner, table })
+    if (state.settled) await session.run('ROLLBACK TO SAVEPOINT ecokit_settled')
+    state.settled = false
+    const direct =
+      deletes.length === 0 &&
+      (state.stage?.rows() ?? 0) === 0 &&
+      (isReady(target) || (state.committed !== undefined && options.disposition !== 'merge'))
+    let refused
+    if (direct) {
+      const into = await begin(session, target, state)
+      const names = identifiers(target.columns.map(({ name }) => name))
+      refused = await load(session, `COPY ${into.table} (${names}) FROM STDIN`, rows, { inside: true, tail: () => '' })
+    } else {
+      const stage = (state.stage ??= await openStage(session, target.columns))
+      const { inside } = state
+      refused = await load(session, stage.copy, rows, { inside, tail: (place) => stage.tail(place, false) })
+      stage.added(rows.length, 0)
+      const gone = deletes.map((text, index) => ({ index, text }))
+      await load(session, stage.copy, gone, { inside, tail: (place) => stage.tail(place, true) })
+      stage.added(gone.length, gone.length)
+    }
+    state.written = true
+    return {
+      rows: rows.length - refused.length,
+      rejected: [...rejected, ...refused].toSorted((one, other) => one.index - other.index),
+    }
+  }
+  return {
+    resumesFrom: (call) =>
+      guard('cannot read the checkpoint of', call?.signal, async () => {
+        const found = target.pass ? await passCheckpoint(session, target) : undefined
+        if (!state.written && state.into === undefined) state.resumed = found !== undefined
+        return found ?? readCheckpoint(session, config.schema, { key: options.key, table, pass: false })
+      }),
+    write: (batch, call) =>
+      guard('cannot write', call?.signal, async () => {
+        if (batch.encoding === 'arrow')
+          throw integrationError('unsupported', {
+            partner,
+            what: `table ${table}: Arrow batches are not taken`,
+            next: 'Hand over records or NDJSON',
+            details: { what: 'arrow' },
+          })
+        return whole(() => put(batch))
+      }),
+    query: (sql, call) =>
+      guard('cannot ask about', call?.signal, async () => {
+        const into = await whole(() => settleAll(session, target, state))
+        return ask(session, sql, { table, itself: into.table, schema: config.schema, partner })
+      }),
+    commit: (checkpoint, call) =>
+      guard('cannot commit', call?.signal, () =>
+        whole(async () => {
+          const final = call?.final === true
+          const pruned = await commitAll(session, target, state, checkpoint, final)
+          state.inside = false
+          state.settled = false
+          state.stage?.forget()
+          // After its end a pass is over: what is written next begins another.
+          const over = final && target.pass
+          state.committed = over ? undefined : state.into
+          state.into = state.committed
+          state.resumed = false
+          return options.prune === true && final ? { pruned } : undefined
+        }),
+      ),
+    [Symbol.asyncDispose]: () =>
+      inTurn(async () => {
+        if (disposed) return
+        disposed = true
+        await session.end()
+      }),
+  }
+}
