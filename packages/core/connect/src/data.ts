@@ -2,6 +2,7 @@ import { firstIssue, integrationError } from '@ecokit/contracts'
 import type {
   AnyRecord,
   Batch,
+  CallOptions,
   InvalidRecord,
   ReadOptions,
   Sink,
@@ -217,6 +218,14 @@ export const guardWriter = (
     },
     verify: (written) => written,
   })
+  const query = single(line, call, {
+    accept: (input) => {
+      open()
+      return input as string
+    },
+    perform: (sql, signal) => writer.query?.(sql, { signal }) ?? Promise.resolve([]),
+    verify: (found) => found,
+  })
   const commit = single(line, call, {
     accept: (input) => {
       open()
@@ -238,6 +247,7 @@ export const guardWriter = (
   return {
     resumesFrom: (options) => resume(undefined, options),
     write: (batch, options) => write(batch, options),
+    ...(writer.query !== undefined && { query: (sql: string, options?: CallOptions) => query(sql, options) }),
     commit: (checkpoint, options) => commit({ checkpoint, final: options?.final }, options),
     [Symbol.asyncDispose]: () => (disposed ??= dispose()),
   }
