@@ -131,13 +131,13 @@ const discarding = (
     if (mode !== 'discard_row' && mode !== 'discard_value') continue
     const [column = ''] = path
     const whole = path.length === 1
-    if (kind === 'column_removed') {
-      if (whole) properties[column] = old[column]
-    } else if (kind === 'column_added') {
+    if (!whole || kind === 'column_removed') properties[column] = old[column]
+    if (kind === 'column_removed') continue
+    if (kind === 'column_added') {
       if (whole) refused.add(column)
       if (whole && mode === 'discard_value') left.add(column)
       else guards.push({ path, field, mode, reason: `the contract takes no new field ${field}` })
-    } else if (kind === 'type_changed') {
+    } else {
       // A key that is left out would belong to no row.
       const strict = planned.target.primaryKey?.includes(column) === true ? 'discard_row' : mode
       if (whole) properties[column] = before
@@ -150,6 +150,10 @@ const discarding = (
   const fields = left.size === 0 ? mapping.columns : kept.map(({ field }) => field)
   const schema: JsonSchema = {
     ...target.schema,
+    // What was agreed to may stand there.
+    ...(agreed.schema['$defs'] !== undefined && {
+      $defs: { ...(agreed.schema['$defs'] as object), ...(target.schema['$defs'] as object | undefined) },
+    }),
     properties: Object.fromEntries(Object.entries(properties).filter(([column]) => !refused.has(column))),
     ...(Array.isArray(required) && {
       required: required.filter((column: string) => !differences.some(({ path: [changed] }) => changed === column)),
@@ -207,7 +211,10 @@ export const settleContract = (
     narrowed.size + differences.length - evolving.length > 0
       ? discarding(planned, agreed, differences, narrowed, modeOf)
       : planned
-  return { planned: { ...changed, drift }, agreement: agreementOf(changed), paused: [] }
+  const agreement = agreementOf(changed)
+  // What is not taken over stays new, run after run.
+  const kept = evolving.length === 0 ? { schema: agreed.schema, fields: agreed.fields } : {}
+  return { planned: { ...changed, drift }, agreement: { ...agreement, ...kept }, paused: [] }
 }
 
 /** A plan in the place of one that failed because the source lacks what was agreed to; undefined where it failed for another reason. */

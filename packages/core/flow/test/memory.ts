@@ -117,7 +117,7 @@ export const memorySink = (disk: Disk, about: Partial<Sink> = {}): AnyConnection
         write: { rows: (options: WriteOptions) => Promise.resolve(openWriter(disk, declared, options)) },
       }),
     ) as never,
-    { name: 'lake', config: {} } as never,
+    { name: 'lake', config: {} },
   )
 }
 
@@ -151,10 +151,10 @@ export const sourceOfShelves = (shelves: Readonly<Record<string, Shelf>>, { raw 
         read: Object.fromEntries(Object.entries(shelves).map(([name, { read }]) => [name, read])),
       }),
     ) as never,
-    { name: 'shop', config: {} } as never,
+    { name: 'shop', config: {} },
   ) as AnyConnection
   if (!raw) return opened
-  return { ...opened, read: (name, options) => shelves[name]!.read(options ?? {}) }
+  return { ...opened, read: (name, options = {}) => shelves[name]?.read(options) ?? pagesOf(() => [])(options) }
 }
 
 /** Pages of records, each with a checkpoint that counts them. */
@@ -193,5 +193,5 @@ export const discovering = (
     })),
     { name: 'base', config: {} },
   )
-  return opened as AnyConnection
+  return opened
 }
