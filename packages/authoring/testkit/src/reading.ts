@@ -1,5 +1,6 @@
 import { toJson } from '@ecokit/contracts'
 import type { AnyConnection, AnyRecord, Checkpoint, ReadOptions } from '@ecokit/contracts'
+import { readJson } from '@ecokit/http'
 
 export interface ReadBatch {
   readonly records: readonly AnyRecord[]
@@ -22,7 +23,7 @@ export const readAll = async (connection: AnyConnection, stream: string, options
               .decode(batch.bytes)
               .split('\n')
               .filter((line) => line.trim() !== '')
-              .map((line) => JSON.parse(line) as AnyRecord)
+              .map((line) => readJson(line) as AnyRecord)
           : []
     const bytes = batch.encoding === 'records' ? toJson(records).length : batch.bytes.byteLength
     batches.push({ records, checkpoint: batch.checkpoint, bytes, readable: batch.encoding !== 'arrow' })

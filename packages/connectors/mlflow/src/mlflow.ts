@@ -1,6 +1,6 @@
 import { basic, bearer, none } from '@ecokit/auth'
 import { defineConnector, stream } from '@ecokit/contracts'
-import { openMlflowRest } from '@ecokit/protocol-mlflow-rest'
+import { experiment, explain, modelVersion, openMlflowRest, registeredModel } from '@ecokit/protocol-mlflow-rest'
 import {
   artifacts as artifactsCapability,
   experiments as experimentsCapability,
@@ -24,9 +24,22 @@ import {
   registeredModelRow,
   runRow,
 } from './records.ts'
-import { listReader } from './streams/lists.ts'
 import { metricReader } from './streams/metrics.ts'
 import { runReader } from './streams/runs.ts'
+
+/**
+ * Experiments and the registry have no filter that finds every change: tags and aliases move no timestamp (mlflow/store/tracking/sqlalchemy_store.py and
+ * store/model_registry/sqlalchemy_store.py). They are short, so they are listed whole each time, a thousand in a request, and compared.
+ */
+const listed = (where: 'query' | 'body') =>
+  ({
+    base: '{trackingUri}/api/2.0/mlflow',
+    mayLack: true,
+    paging: { kind: 'token', in: where, parameter: 'page_token', next: 'next_page_token' },
+    pageSize: { in: where, parameter: 'max_results', size: 1_000 },
+    changes: 'compare',
+    http: { explain },
+  }) as const
 
 /** MLflow 3: a tracking server and its model registry, over the REST interface. */
 export const mlflow = defineConnector(
@@ -46,7 +59,20 @@ export const mlflow = defineConnector(
       artifacts: artifactsCapability,
     },
     streams: {
-      experiments: stream({ schema: experimentRow, primaryKey: ['experiment_id'], cursor: 'last_update_time' }),
+      experiments: stream({
+        schema: experimentRow,
+        primaryKey: ['experiment_id'],
+        cursor: 'last_update_time',
+        rest: {
+          ...listed('body'),
+          method: 'POST',
+          path: 'experiments/search',
+          body: { view_type: 'ALL', order_by: ['creation_time ASC'] },
+          records: 'experiments',
+          wire: experiment,
+          map: experimentRecord,
+        },
+      }),
       runs: stream({ schema: runRow, primaryKey: ['run_id'], cursor: 'end_time' }),
       // The key of MLflow's own table: metric_pk in mlflow/store/tracking/dbmodels/models.py.
       metrics: stream({
@@ -58,11 +84,27 @@ export const mlflow = defineConnector(
         schema: registeredModelRow,
         primaryKey: ['name'],
         cursor: 'last_updated_timestamp',
+        rest: {
+          ...listed('query'),
+          path: 'registered-models/search',
+          query: { order_by: 'name ASC' },
+          records: 'registered_models',
+          wire: registeredModel,
+          map: registeredModelRecord,
+        },
       }),
       model_versions: stream({
         schema: modelVersionRow,
         primaryKey: ['name', 'version'],
         cursor: 'last_updated_timestamp',
+        rest: {
+          ...listed('query'),
+          path: 'model-versions/search',
+          query: { order_by: 'creation_timestamp ASC' },
+          records: 'model_versions',
+          wire: modelVersion,
+          map: modelVersionRecord,
+        },
       }),
     },
   },
@@ -77,34 +119,7 @@ export const mlflow = defineConnector(
         models: models(api),
         artifacts: artifacts(api),
       },
-      read: {
-        experiments: listReader({
-          name: 'experiments',
-          partner,
-          page: (pageToken, pageSize, options) =>
-            api.experiments.page({ view: 'all', orderBy: ['creation_time ASC'], pageSize, pageToken }, options),
-          record: experimentRecord,
-          changedAt: ({ updatedAt }) => updatedAt,
-        }),
-        runs: runReader(api, partner, lag),
-        metrics: metricReader(api, partner, lag),
-        registered_models: listReader({
-          name: 'registered_models',
-          partner,
-          page: (pageToken, pageSize, options) =>
-            api.models.page({ orderBy: ['name ASC'], pageSize, pageToken }, options),
-          record: registeredModelRecord,
-          changedAt: ({ updatedAt }) => updatedAt,
-        }),
-        model_versions: listReader({
-          name: 'model_versions',
-          partner,
-          page: (pageToken, pageSize, options) =>
-            api.versions.page({ orderBy: ['creation_timestamp ASC'], pageSize, pageToken }, options),
-          record: modelVersionRecord,
-          changedAt: ({ updatedAt }) => updatedAt,
-        }),
-      },
+      read: { runs: runReader(api, partner, lag), metrics: metricReader(api, partner, lag) },
     }
   },
 )

@@ -4,7 +4,8 @@ import type { Batch, Checkpoint } from '@ecokit/contracts'
 import type { z } from 'zod'
 
 /** For connectors whose streams are read by code of their own: what such code needs again and again. */
-export { onward } from '@ecokit/http'
+export { onward, walkPages } from '@ecokit/http'
+export { placeholders, restFault } from './rest/template.ts'
 
 /** Asks for pages of a size, and from then on for half as much whenever a reply is too large. */
 export const shrinkingPages = (largest: number) => {
@@ -130,3 +131,21 @@ export const timeBound = (partner: string, field: 'since' | 'until', value: stri
 /** 72 bits that stand for a text or bytes: enough to tell whether something has changed. */
 export const digest = (content: string | Uint8Array): string =>
   createHash('sha256').update(content).digest('base64').slice(0, 12)
+
+/** Hands on what pages hold, one by one, and stops asking at the limit. */
+export async function* each<T, Out>(
+  pages: AsyncIterable<readonly T[]>,
+  limit: number | undefined,
+  map: (item: T) => Out,
+): AsyncGenerator<Out> {
+  let left = limit ?? Infinity
+  for await (const page of pages)
+    for (const item of page) {
+      yield map(item)
+      left -= 1
+      if (left <= 0) return
+    }
+}
+
+/** Records a page: no more than are wanted. */
+export const pageFor = (limit: number | undefined, most: number): number => Math.min(limit ?? most, most)

@@ -34,3 +34,18 @@ export const onward = (partner: string, what: string): (<T extends string | unde
     return token
   }
 }
+
+/** Every page of a listing, one after the other, each asked for with the token of the one before; throws `invalid_reply` when they go round in a circle. */
+export async function* walkPages<P extends { readonly next: string | undefined }>(
+  partner: string,
+  what: string,
+  ask: (token: string | undefined) => Promise<P>,
+): AsyncGenerator<P> {
+  const onto = onward(partner, what)
+  let token: string | undefined
+  do {
+    const page = await ask(token)
+    yield page
+    token = onto(page.next)
+  } while (token !== undefined)
+}

@@ -1,5 +1,14 @@
 import type { Dispatcher } from 'undici'
-import type { Authorizer, CallOptions, CircuitState, ErrorCode, OpenHttp, OpenSocket, Policy, Shared } from '@ecokit/contracts'
+import type {
+  Authorizer,
+  CallOptions,
+  CircuitState,
+  ErrorCode,
+  OpenHttp,
+  OpenSocket,
+  Policy,
+  Shared,
+} from '@ecokit/contracts'
 import type { Guard } from './guard.ts'
 
 export interface Clock {

@@ -1,5 +1,5 @@
 import type { CallOptions, Http, JsonRequest } from '@ecokit/contracts'
-import { onward } from '@ecokit/http'
+import { walkPages } from '@ecokit/http'
 import { checkLength, limits } from './limits.ts'
 
 export type View = 'active' | 'deleted' | 'all'
@@ -36,13 +36,8 @@ export const fromPages = <T, S>(
 ) =>
   /** Every page, one after the other. */
   async function* (search: S, options?: CallOptions): AsyncGenerator<readonly T[]> {
-    const next = onward(partner, what)
-    let pageToken: string | undefined
-    do {
-      const found: Page<T> = await page({ ...search, pageToken }, options)
-      yield found.items
-      pageToken = next(found.next)
-    } while (pageToken !== undefined)
+    for await (const { items } of walkPages(partner, what, (pageToken) => page({ ...search, pageToken }, options)))
+      yield items
   }
 
 /** Calls below `api/2.0/mlflow/`, by the way in which MLflow wants them. */

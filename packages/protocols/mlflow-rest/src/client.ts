@@ -18,12 +18,10 @@ export interface MlflowRestOptions {
   readonly apiPath?: string
 }
 
-const textOf = async (http: Http, path: string, options?: CallOptions): Promise<string> => {
-  const reply = await http.request({ method: 'GET', path }, options)
-  const parts: Uint8Array[] = []
-  for await (const part of reply.body) parts.push(part)
-  return Buffer.concat(parts).toString('utf8').trim()
-}
+const textOf = async (http: Http, path: string, options?: CallOptions): Promise<string> =>
+  Buffer.from((await http.bytes({ method: 'GET', path }, options)).bytes)
+    .toString('utf8')
+    .trim()
 
 /** A client for MLflow's REST interface (https://mlflow.org/docs/latest/rest-api). Does no I/O by itself. */
 export const openMlflowRest = ({ http, url, partner, apiPath = 'api/2.0/' }: MlflowRestOptions) => {

@@ -1,4 +1,5 @@
 import { jsonSchema, secretFields } from '@ecokit/contracts'
+import { placeholders, restFault } from '@ecokit/connect/reading'
 import type { JsonSchema, Manifest, Reserved } from '@ecokit/contracts'
 import type { z } from 'zod'
 import { operationsOf } from '../probes.ts'
@@ -173,6 +174,27 @@ export const manifestRules: readonly Rule[] = [
         if (columns.length === 0) fail(`${name} has no columns`)
         for (const field of [...primaryKey, ...(cursor === undefined ? [] : [cursor])])
           if (!columns.includes(field)) fail(`${name}: ${field} is no column`)
+      }
+    },
+  },
+  {
+    id: 'manifest.declared',
+    title:
+      'Streams that are declared with rest name only what is there: fields of the config, parents and their fields',
+    applies: (manifest) => Object.values(manifest.streams ?? {}).some(({ rest }) => rest !== undefined),
+    run: ({ manifest, fail }) => {
+      const fields = Object.keys(propertiesOf(jsonSchema(manifest.config, 'input')))
+      for (const [name, { rest }] of Object.entries(manifest.streams ?? {})) {
+        const fault = restFault(manifest, name)
+        if (fault !== undefined) fail(`${name}: ${fault}`)
+        if (rest === undefined) continue
+        const parts = rest.partitions !== undefined && 'fields' in rest.partitions ? rest.partitions.fields : {}
+        const unknown = placeholders(rest).find(
+          (field) => !Object.hasOwn(parts, field) && !fields.includes(field.split('.')[0] ?? ''),
+        )
+        if (unknown !== undefined) fail(`${name} names {${unknown}}, which neither the config nor a partition has`)
+        const unused = Object.keys(parts).find((field) => !placeholders(rest).includes(field))
+        if (unused !== undefined) fail(`${name} is read for each {${unused}}, which it is not asked with`)
       }
     },
   },

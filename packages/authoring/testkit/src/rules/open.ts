@@ -81,7 +81,10 @@ export const openRules: readonly Rule[] = [
       const wanted = [
         ['check'],
         ...operationsOf(manifest).map(({ capability, operationName }) => ['provides', capability, operationName]),
-        ...Object.keys(manifest.streams ?? {}).map((stream) => ['read', stream]),
+        // What is declared with `rest` is read by connect.
+        ...Object.entries(manifest.streams ?? {}).flatMap(([stream, { rest }]) =>
+          rest === undefined ? [['read', stream]] : [],
+        ),
         ...Object.keys(manifest.sinks ?? {}).map((sink) => ['write', sink]),
         ...(manifest.discovers === true ? [['discover'], ['readDiscovered']] : []),
       ]

@@ -1,7 +1,7 @@
+import { each, walkPages } from '@ecokit/connect/reading'
 import type { ApiImplementation, CallOptions } from '@ecokit/contracts'
-import { onward, type MlflowFile, type MlflowRest } from '@ecokit/protocol-mlflow-rest'
+import type { MlflowFile, MlflowRest } from '@ecokit/protocol-mlflow-rest'
 import type { artifacts as capability } from '@ecokit/template-mlops'
-import { each } from './sequences.ts'
 
 /** The pages of a folder, and of the folders below when they are wanted too. */
 async function* pagesOf(
@@ -12,14 +12,11 @@ async function* pagesOf(
   const { runId, recursive } = asked
   const folders: (string | undefined)[] = [asked.path]
   for (const path of folders) {
-    const onto = onward(api.partner, 'artifacts')
-    let pageToken: string | undefined
-    do {
-      const { items, next } = await api.artifacts.page({ runId, path, pageToken }, options)
+    const ask = (pageToken: string | undefined) => api.artifacts.page({ runId, path, pageToken }, options)
+    for await (const { items } of walkPages(api.partner, 'artifacts', ask)) {
       yield items
       if (recursive) folders.push(...items.filter(({ directory }) => directory).map((folder) => folder.path))
-      pageToken = onto(next)
-    } while (pageToken !== undefined)
+    }
   }
 }
 

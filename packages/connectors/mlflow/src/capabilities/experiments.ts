@@ -1,8 +1,8 @@
+import { each, pageFor } from '@ecokit/connect/reading'
 import type { ApiImplementation } from '@ecokit/contracts'
 import type { MlflowRest } from '@ecokit/protocol-mlflow-rest'
 import type { experiments as capability } from '@ecokit/template-mlops'
 import { experimentOf } from '../entities.ts'
-import { each, pageFor } from './sequences.ts'
 
 export const experiments = (api: MlflowRest): ApiImplementation<typeof capability> => ({
   search: ({ filter, orderBy, view, limit }, options) =>

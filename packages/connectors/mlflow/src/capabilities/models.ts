@@ -1,8 +1,8 @@
+import { each, pageFor } from '@ecokit/connect/reading'
 import type { ApiImplementation } from '@ecokit/contracts'
 import type { MlflowRest } from '@ecokit/protocol-mlflow-rest'
 import type { models as capability } from '@ecokit/template-mlops'
 import { foundVersionOf, modelOf, versionOf } from '../entities.ts'
-import { each, pageFor } from './sequences.ts'
 
 /** A text in MLflow's search syntax: mlflow/utils/search_utils.py takes it in either quote, without escapes. */
 const quoted = (text: string): string => (text.includes("'") ? `"${text}"` : `'${text}'`)

@@ -1,9 +1,9 @@
+import { each, pageFor } from '@ecokit/connect/reading'
 import type { ApiImplementation, CallOptions } from '@ecokit/contracts'
 import type { MetricToLog, MlflowRest, View } from '@ecokit/protocol-mlflow-rest'
 import type { MetricInput, metrics as metricsCapability, runs as capability } from '@ecokit/template-mlops'
 import { pointOf, runOf, upper } from '../entities.ts'
 import { epoch } from '../times.ts'
-import { each, pageFor } from './sequences.ts'
 
 const runsPerPage = 200
 const experimentsPerSearch = 1_000

@@ -1,10 +1,8 @@
+import { digest, inOrder, onward, readCheckpoint, resumePage, shrinkingPages, timeBound } from '@ecokit/connect/reading'
 import { toJson, type CallOptions, type Reader } from '@ecokit/contracts'
-import { onward, type MlflowMetric, type MlflowRest, type MlflowRun, type Page } from '@ecokit/protocol-mlflow-rest'
+import type { MlflowMetric, MlflowRest, MlflowRun, Page } from '@ecokit/protocol-mlflow-rest'
 import type { z } from 'zod'
 import { metricRecord, type metricRow } from '../records.ts'
-import { bound, digest, readCheckpoint } from './checkpoint.ts'
-import { inOrder } from './in-order.ts'
-import { resumePage, shrinkingPages } from './pages.ts'
 import { isOpen, runState, type RunState } from './run-state.ts'
 import { walkRuns, type Visit } from './walk.ts'
 
@@ -44,8 +42,8 @@ const lastOf = ({ status, endedAt, metrics }: MlflowRun): string => digest(toJso
 /** Every value of every metric. */
 export const metricReader = (api: MlflowRest, partner: string, lagMs: number): Reader<Row> =>
   async function* (options) {
-    const since = bound(partner, 'since', options.since)
-    const until = bound(partner, 'until', options.until)
+    const since = timeBound(partner, 'since', options.since)
+    const until = timeBound(partner, 'until', options.until)
     const bounded = since !== undefined || until !== undefined
     const before = options.checkpoint && readCheckpoint(partner, 'metrics', runState, options.checkpoint)
     const ask = shrinkingPages(rowsPerPage)

@@ -1,9 +1,8 @@
+import { batches, digest, readCheckpoint, timeBound } from '@ecokit/connect/reading'
 import { toJson, type Reader } from '@ecokit/contracts'
 import type { MlflowRest, MlflowRun } from '@ecokit/protocol-mlflow-rest'
 import type { z } from 'zod'
 import { runRecord, type runRow } from '../records.ts'
-import { bound, digest, readCheckpoint } from './checkpoint.ts'
-import { batches } from './pages.ts'
 import { runState } from './run-state.ts'
 import { walkRuns } from './walk.ts'
 
@@ -18,8 +17,8 @@ export const runReader = (api: MlflowRest, partner: string, lagMs: number): Read
       texts.set(run, text)
       return text
     }
-    const since = bound(partner, 'since', options.since)
-    const until = bound(partner, 'until', options.until)
+    const since = timeBound(partner, 'since', options.since)
+    const until = timeBound(partner, 'until', options.until)
     const unbounded = since === undefined && until === undefined
     const visits = walkRuns({
       api,

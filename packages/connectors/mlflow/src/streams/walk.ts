@@ -1,6 +1,6 @@
+import { onward, resumePage, shrinkingPages } from '@ecokit/connect/reading'
 import type { CallOptions } from '@ecokit/contracts'
-import { onward, type MlflowRest, type MlflowRun } from '@ecokit/protocol-mlflow-rest'
-import { resumePage, shrinkingPages } from './pages.ts'
+import type { MlflowRest, MlflowRun } from '@ecokit/protocol-mlflow-rest'
 import { conclude, isOpen, learn, noRuns, type Pass, type Phase, type Position, type RunState } from './run-state.ts'
 
 /** A server's database takes so many ids in one statement: SQL Server 2,100 parameters (https://learn.microsoft.com/sql/sql-server/maximum-capacity-specifications-for-sql-server). */

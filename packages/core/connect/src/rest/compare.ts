@@ -1,19 +1,10 @@
 import type { AnyRecord, Batch } from '@ecokit/contracts'
 import { askedOf, sieve } from './pass.ts'
 import type { Reading } from './pass.ts'
-import type { Rows } from './rows.ts'
 import type { Pass, State } from './state.ts'
 
 const sliceSize = 100
 const mostRounds = 3
-
-/** The batches of several pieces; what holds once all are stored comes with the last. */
-const joined = function* (pieces: readonly Rows[], nothing: Rows, after: State): Generator<Batch<AnyRecord>> {
-  const last = pieces.at(-1) ?? nothing
-  for (const piece of pieces.slice(0, -1))
-    for (const { checkpoint: _not, ...batch } of piece.batches(after)) yield batch
-  yield* last.batches(after)
-}
 
 /** Reads a list whole and hands on the slices that have changed since the checkpoint. */
 export const compareSlices = async function* (reading: Reading): AsyncGenerator<Batch<AnyRecord>> {
@@ -37,20 +28,18 @@ export const compareSlices = async function* (reading: Reading): AsyncGenerator<
     for await (const page of pages(asked, place, again)) {
       for (const invalid of page.refused) refuse(invalid)
       count += 1
-      const changed: Rows[] = []
-      const marks: string[] = []
-      for (const { rows, digest } of page.rows.slices(sliceSize)) {
-        if (partial || digest !== digests[found.length + marks.length])
-          changed.push(partial ? sieve(reading, bounds, undefined).keep(rows) : rows)
-        marks.push(digest)
-      }
+      const marks = page.rows.digests(sliceSize)
+      const before = found.length
+      const changed = marks.map((mark, slice) => partial || mark !== digests[before + slice])
+      let row = 0
+      const isChanged = () => changed[Math.floor(row++ / sliceSize)] === true
+      const rows = partial ? sieve(reading, bounds, undefined).keep(page.rows) : page.rows.keep(isChanged)
       found = partial ? [] : [...found, ...marks]
-      changes += changed.reduce((sum, { count: rows }) => sum + rows, 0)
-      const nothing = page.rows.keep(() => false)
+      changes += rows.count
       const pass: Pass = { ...(window && { window }), digests: found, round, ...(page.next && { place: page.next }) }
       const done: State = partial ? reading.before : { rest: 1, digests: found }
       const after: State = page.next === undefined ? done : { rest: 1, digests, pass }
-      yield* joined(changed, nothing, after)
+      yield* rows.batches(after)
       // A page token may be an offset: what is removed while pages are read moves others past it. Another round finds them.
       more = page.next === undefined && count > 1 && !partial && changes > 0 && round < mostRounds
     }

@@ -85,7 +85,8 @@ const begin = (given: RestReading, declared: Stream, rest: RestStream): Reading 
     name,
     rest,
     http,
-    base: fill(rest.base ?? firstBase(manifest), config as AnyRecord),
+    // A base URL of the config may end with a slash.
+    base: fill(rest.base ?? firstBase(manifest), config as AnyRecord).replace(/([^:/])\/{2,}/g, '$1/'),
     isSecret,
     hasKey: key.length > 0 && key.every((field) => columns?.includes(field) ?? true),
   })

@@ -11,8 +11,8 @@ export interface Rows {
   readonly edges: string
   /** Rows whose value of the cursor is wanted; `look` sees every value once. */
   readonly keep: (look: (value: string | undefined) => boolean) => Rows
-  /** The same rows in pieces of a hundred or so, each with a digest that stands for all that is in it. */
-  readonly slices: (size: number) => readonly { readonly rows: Rows; readonly digest: string }[]
+  /** A digest for each slice of so many rows, which stands for all that is in it. */
+  readonly digests: (size: number) => readonly string[]
   /** What is handed on: pieces of some megabytes, the last with what holds once all are stored. */
   readonly batches: (checkpoint: Checkpoint) => Iterable<Batch<AnyRecord>>
 }
@@ -54,16 +54,15 @@ export const lineRows = (bytes: Buffer, count: number, find: FindValue | undefin
     if (begun < bytes.length) kept.push(bytes.subarray(begun))
     return lineRows(Buffer.concat(kept), rows, find)
   },
-  slices: (size) => {
-    const slices: { rows: Rows; digest: string }[] = []
+  digests: (size) => {
+    const found: string[] = []
     for (let from = 0, left = count; left > 0; left -= size) {
       let end = from
       for (let line = Math.min(size, left); line > 0; line--) end = bytes.indexOf(newline, end) + 1
-      const slice = bytes.subarray(from, end)
-      slices.push({ rows: lineRows(slice, Math.min(size, left), find), digest: digest(slice) })
+      found.push(digest(bytes.subarray(from, end)))
       from = end
     }
-    return slices
+    return found
   },
   batches: function* (checkpoint) {
     const batch = (lines: Buffer, rows: number) => ({
@@ -109,11 +108,15 @@ export const recordRows = (records: readonly AnyRecord[], field: string | undefi
       field,
       hidden,
     ),
-  slices: (size) =>
-    Array.from({ length: Math.ceil(records.length / size) }, (_, index) => {
-      const slice = records.slice(index * size, (index + 1) * size)
-      return { rows: recordRows(slice, field, hidden), digest: digest(slice.map((row) => toJson(row)).join()) }
-    }),
+  digests: (size) =>
+    Array.from({ length: Math.ceil(records.length / size) }, (_, index) =>
+      digest(
+        records
+          .slice(index * size, (index + 1) * size)
+          .map((row) => toJson(row))
+          .join(),
+      ),
+    ),
   batches: (checkpoint) => {
     const shown = (row: AnyRecord): AnyRecord => {
       if (!hidden || field === undefined) return row

@@ -46,6 +46,7 @@ export const placeholders = ({ base, path, query, headers, body }: RestStream): 
 const parentFields = ({ partitions }: RestStream): readonly string[] =>
   partitions !== undefined && 'fields' in partitions ? Object.keys(partitions.fields) : []
 
+const units: Readonly<Record<number, string>> = { 1: 'milliseconds', 1000: 'whole seconds', 86_400_000: 'whole days' }
 /** What is wrong with a declared stream by itself, in words; undefined where nothing is. */
 export const restFault = (manifest: Manifest, name: string): string | undefined => {
   const { rest, cursor } = manifest.streams?.[name] ?? {}
@@ -58,8 +59,11 @@ export const restFault = (manifest: Manifest, name: string): string | undefined 
   if (base === undefined && manifest.hosts.length === 0) return 'there is no host to read it from'
   if (partitions === undefined) return undefined
   if ('windowMs' in partitions) {
-    if (!(partitions.windowMs >= 1)) return 'windowMs must be at least 1'
-    return Number.isNaN(Date.parse(partitions.from)) ? 'the windows begin at what is no time' : undefined
+    const { windowMs, from, form } = partitions
+    const unit = form === 'date' ? 86_400_000 : form === 'epoch_s' ? 1000 : 1
+    if (!(windowMs >= 1) || windowMs % unit !== 0) return `windowMs must be ${units[unit] ?? ''}`
+    // Windows that are rounded would overlap.
+    return Date.parse(from) % unit === 0 ? undefined : `the windows must begin at ${units[unit] ?? ''}`
   }
   for (let at = partitions; ;) {
     const parent = manifest.streams?.[at.parent]
