@@ -18,7 +18,13 @@ const config = z
     message: 'name a database file, a folder, or both',
   })
 
-const files = sink({ accepts: ['records', 'ndjson'], dispositions: ['append', 'overwrite'], commit: 'transaction' })
+const files = sink({
+  dataset: { namespace: 'file', name: '{folder}/{table}' },
+  accepts: ['records', 'ndjson'],
+  dispositions: ['append', 'overwrite'],
+  changes: ['add_column'],
+  commit: 'transaction',
+})
 const manifest = {
   id: 'local',
   title: 'DuckDB and local files',
@@ -29,8 +35,11 @@ const manifest = {
   discovers: true,
   sinks: {
     tables: sink({
+      dataset: { namespace: 'file', name: '{database}/{table}' },
       accepts: ['records', 'ndjson'],
       dispositions: ['append', 'overwrite', 'merge'],
+      deletes: ['hard', 'soft'],
+      changes: ['add_column'],
       commit: 'transaction',
     }),
     parquet: files,

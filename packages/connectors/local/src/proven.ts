@@ -2,6 +2,7 @@ import type { DuckDBConnection } from '@duckdb/node-api'
 import type { JsonSchema } from '@ecokit/contracts'
 import { sqlType } from './columns.ts'
 import { identifier, literal } from './sql.ts'
+import { vectorReader } from './vectors.ts'
 import type { Column, ColumnType } from './columns.ts'
 import type { Duck } from './database.ts'
 import type { Segment } from './segments.ts'
@@ -83,6 +84,9 @@ export const jsonReader = (columns: readonly Column[]): LineSource => {
   }
 }
 
-/** How the lines of a table are read; undefined where each must be parsed here. */
-export const lineSource = (columns: readonly Column[]): LineSource | undefined =>
-  readsProven(columns) ? jsonReader(columns) : undefined
+/** How the lines of a table are read; undefined where each must be parsed here. `ECOKIT_VECTORS=off` has DuckDB's own JSON reader read all of them. */
+export const lineSource = (columns: readonly Column[]): LineSource | undefined => {
+  if (!readsProven(columns)) return undefined
+  const reader = jsonReader(columns)
+  return process.env['ECOKIT_VECTORS'] === 'off' ? reader : vectorReader(columns, reader)
+}

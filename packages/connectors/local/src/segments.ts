@@ -1,4 +1,5 @@
 import { open, rm } from 'node:fs/promises'
+import { crc32 } from 'node:zlib'
 
 /** A closed file of proven lines: NDJSON, each line ended by LF. */
 export interface Segment {
@@ -14,6 +15,8 @@ export interface SegmentWriter {
   readonly rows: () => number
   readonly bytes: () => number
   readonly longest: () => number
+  /** Of the bytes so far (CRC-32). */
+  readonly crc: () => number
   /** Appends a batch; its bytes may be written over once this has ended. */
   readonly add: (lines: Uint8Array, count: number) => Promise<void>
   /** What was added so far survives a power cut. */
@@ -29,11 +32,12 @@ const newline = Buffer.from('\n')
 
 export const openSegment = async (file: string): Promise<SegmentWriter> => {
   const handle = await open(file, 'w')
-  let [rows, bytes, longest] = [0, 0, 0]
+  let [rows, bytes, longest, crc] = [0, 0, 0, 0]
   const write = async (data: Uint8Array) => {
     // A write may take fewer bytes than it was given.
     for (let done = 0; done < data.length;) {
       const { bytesWritten } = await handle.write(data, done, data.length - done)
+      crc = crc32(data.subarray(done, done + bytesWritten), crc)
       done += bytesWritten
       bytes += bytesWritten
     }
@@ -43,6 +47,7 @@ export const openSegment = async (file: string): Promise<SegmentWriter> => {
     rows: () => rows,
     bytes: () => bytes,
     longest: () => longest,
+    crc: () => crc,
     add: async (lines, count) => {
       await write(lines)
       if (lines.length > 0 && lines.at(-1) !== 10) await write(newline)

@@ -1,5 +1,7 @@
+import { createReadStream } from 'node:fs'
 import { open, readFile, readdir, rename, rm, stat, truncate } from 'node:fs/promises'
 import path from 'node:path'
+import { crc32 } from 'node:zlib'
 import { integrationError, toJson } from '@ecokit/contracts'
 import { z } from 'zod'
 import { parseJson } from '../json.ts'
@@ -21,8 +23,13 @@ export const lockName = '_lock.duckdb'
 export const partPattern = /^part-\d{6,}\.(?:parquet|csv|ndjson|lines)$/
 export const isLines = (file: string): boolean => file.endsWith('.lines')
 
-// `bytes`: of a part that is still being filled, those that are committed.
-const part = z.strictObject({ file: z.string().regex(partPattern), rows: z.int(), bytes: z.int() })
+// `bytes`: of a part that is still being filled, those that are committed. `crc`: of those bytes, for a disk that gives back something else.
+const part = z.strictObject({
+  file: z.string().regex(partPattern),
+  rows: z.int(),
+  bytes: z.int(),
+  crc: z.int().optional(),
+})
 const entry = z.strictObject({ checkpoint: z.record(z.string(), z.unknown()), run: z.string(), at: z.string() })
 const schema = z.record(z.string(), z.unknown())
 const manifest = z.strictObject({
@@ -38,6 +45,8 @@ const manifest = z.strictObject({
   checkpoints: z.record(z.string(), entry),
   /** An overwrite that has not ended. */
   pass: z.strictObject({ key: z.string(), schema, parts: z.array(part), state: entry.optional() }).optional(),
+  /** Over everything else in it. */
+  crc: z.int().optional(),
 })
 export type Part = z.output<typeof part>
 export type FolderManifest = z.output<typeof manifest>
@@ -91,7 +100,54 @@ export const readManifest = async (directory: string, partner: string): Promise<
   }
   const parsed = manifest.safeParse(value)
   if (!parsed.success) throw broken(parsed.error.issues[0]?.message ?? 'it is not a manifest')
-  return parsed.data
+  const { crc, ...found } = parsed.data
+  const { crc: _, ...stored } = value as FolderManifest
+  if (crc !== undefined && crc !== crc32(toJson(stored))) throw broken('it is damaged')
+  return found
+}
+
+/** Says what is wrong with the bytes of a part; undefined where nothing is. A part without a checksum is judged by its size. */
+export const damageOf = async (file: string, { bytes, crc }: Part): Promise<string | undefined> => {
+  const handle = await open(file, 'r')
+  try {
+    const { size } = await handle.stat()
+    if (size < bytes) return `it has ${size} bytes of ${bytes}`
+    if (crc === undefined) return undefined
+    const chunk = Buffer.allocUnsafe(Math.min(bytes, 4_000_000))
+    let found = 0
+    for (let at = 0; at < bytes;) {
+      const { bytesRead } = await handle.read(chunk, 0, Math.min(chunk.length, bytes - at), at)
+      if (bytesRead === 0) return `it ends at ${at} of ${bytes} bytes`
+      found = crc32(chunk.subarray(0, bytesRead), found)
+      at += bytesRead
+    }
+    return found === crc ? undefined : 'its bytes are not those that were written'
+  } finally {
+    await handle.close()
+  }
+}
+/** Whose table a part belongs to, for what is said about it. */
+interface Owner {
+  readonly partner: string
+  readonly table: string
+}
+const damaged = (file: string, part: Part, { partner, table }: Owner, damage: string) =>
+  integrationError('invalid_data', {
+    partner,
+    what: `table ${table}: ${file} is damaged: ${damage}`,
+    next: 'Restore it from a copy, or load the table again with overwrite',
+    details: { stream: table, field: part.file },
+  })
+/** Refuses a part that the disk did not keep. */
+export const checkPart = async (file: string, part: Part, about: Owner): Promise<void> => {
+  const damage = await damageOf(file, part)
+  if (damage !== undefined) throw damaged(file, part, about, damage)
+}
+/** The checksum of a whole file. */
+export const crcOf = async (file: string): Promise<number> => {
+  let crc = 0
+  for await (const chunk of createReadStream(file, { highWaterMark: 1_000_000 })) crc = crc32(chunk as Buffer, crc)
+  return crc
 }
 
 /** Makes the names in a folder survive a power cut. Windows cannot open folders and does not need it. */
@@ -110,7 +166,7 @@ export const writeManifest = async (directory: string, value: FolderManifest): P
   const temporary = path.join(directory, `${manifestName}.new`)
   const handle = await open(temporary, 'w')
   try {
-    await handle.writeFile(`${toJson(value, 1)}\n`)
+    await handle.writeFile(`${toJson({ ...value, crc: crc32(toJson(value)) }, 1)}\n`)
     await handle.sync()
   } finally {
     await handle.close()
@@ -147,14 +203,28 @@ export const restore = async (
   directory: string,
   found: FolderManifest | undefined,
   fold: (part: Part, schema: FolderManifest['schema']) => Promise<Part>,
+  /** `replaced`: damage does not matter, because all of it is about to go. */
+  about: Owner & { readonly replaced: boolean },
 ): Promise<FolderManifest | undefined> => {
   const staged = path.join(directory, stagedName)
   const ended = async (parts: readonly Part[], as: FolderManifest['schema']): Promise<Part[]> => {
     const done: Part[] = []
     for (const one of parts) {
       const file = path.join(staged, one.file)
-      const size = one.file.endsWith('.parquet') ? undefined : (await stat(file).catch(() => undefined))?.size
-      if (size !== undefined && size > one.bytes) await truncate(file, one.bytes)
+      const size = (await stat(file).catch(() => undefined))?.size
+      const there = size ?? (await stat(path.join(directory, one.file)).catch(() => undefined))?.size ?? 0
+      const damage =
+        there < one.bytes
+          ? `it has ${there} bytes of ${one.bytes}`
+          : isLines(one.file)
+            ? await damageOf(file, one)
+            : undefined
+      if (damage !== undefined) {
+        if (!about.replaced) throw damaged(file, one, about, damage)
+        done.push(one)
+        continue
+      }
+      if (size !== undefined && size > one.bytes && !one.file.endsWith('.parquet')) await truncate(file, one.bytes)
       done.push(isLines(one.file) ? await fold(one, as) : one)
     }
     return done

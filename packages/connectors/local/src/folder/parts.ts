@@ -1,9 +1,11 @@
 import { open, stat } from 'node:fs/promises'
 import path from 'node:path'
+import { crc32 } from 'node:zlib'
 import type { DuckDBConnection } from '@duckdb/node-api'
 import { openSegment } from '../segments.ts'
 import { identifiers, literal } from '../sql.ts'
 import { openStage } from '../stage.ts'
+import { crcOf } from './layout.ts'
 import { cellOf, csvCell, jsonOf } from './text.ts'
 import type { Column } from '../columns.ts'
 import type { Duck } from '../database.ts'
@@ -41,10 +43,11 @@ const textPart = async (
   takesLines: boolean,
 ): Promise<PartWriter> => {
   const handle = await open(file, 'w')
-  let [rows, bytes, buffer] = [0, 0, header]
+  let [rows, bytes, crc, buffer] = [0, 0, 0, header]
   const put = async (data: Uint8Array) => {
     await handle.writeFile(data)
     bytes += data.length
+    crc = crc32(data, crc)
   }
   const flush = async () => {
     const data = Buffer.from(buffer)
@@ -54,7 +57,7 @@ const textPart = async (
   const sync = async () => {
     await flush()
     await handle.sync()
-    return { file: path.basename(file), rows, bytes }
+    return { file: path.basename(file), rows, bytes, crc }
   }
   return {
     add: async (added) => {
@@ -86,7 +89,12 @@ const textPart = async (
 /** A part of proven lines that waits to become Parquet. */
 export const linesPart: OpenPart = async (file) => {
   const segment = await openSegment(file)
-  const part = () => ({ file: path.basename(file), rows: segment.rows(), bytes: segment.bytes() })
+  const part = () => ({
+    file: path.basename(file),
+    rows: segment.rows(),
+    bytes: segment.bytes(),
+    crc: segment.crc(),
+  })
   return {
     addLines: segment.add,
     seen: part,
@@ -131,7 +139,7 @@ export const partOfLines = async (
     lines.close()
   }
   await syncFile(file)
-  return { file: path.basename(file), rows: segment.rows, bytes: (await stat(file)).size }
+  return { file: path.basename(file), rows: segment.rows, bytes: (await stat(file)).size, crc: await crcOf(file) }
 }
 
 const sizeOf = (stored: Stored): number =>
@@ -178,7 +186,7 @@ export const partOpener = async (
         await stage.gather()
         await connection.run(`COPY (SELECT ${names} FROM ${stage.from}) TO ${literal(file)} ${parquet}`)
         await syncFile(file)
-        return { file: path.basename(file), rows: stage.rows(), bytes: (await stat(file)).size }
+        return { file: path.basename(file), rows: stage.rows(), bytes: (await stat(file)).size, crc: await crcOf(file) }
       },
       close: () => stage.clear(),
     }

@@ -2,18 +2,16 @@ import { stat } from 'node:fs/promises'
 import path from 'node:path'
 import { integrationError } from '@ecokit/contracts'
 import type { AnyRecord, Batch, CallOptions, Discovered, JsonSchema, ReadOptions } from '@ecokit/contracts'
-import type { DuckDBConnection } from '@duckdb/node-api'
 import { batcher } from '../batches.ts'
-import { columnsOf, sqlType } from '../columns.ts'
-import { loadDuck, settings } from '../database.ts'
+import { columnsOf } from '../columns.ts'
 import { orNull } from '../duck-read.ts'
 import { databaseError, stopIfAborted } from '../errors.ts'
-import { identifier, literal } from '../sql.ts'
 import { describeResult, readResult, selection } from '../tables/read.ts'
-import { endings, isLines, namesIn, readManifest, stagedName } from './layout.ts'
+import { fromParquet, inOrder, locate, parquetQuery, verified, withMemory } from './files.ts'
+import { endings, isLines, namesIn, readManifest } from './layout.ts'
 import { csvHeader, fileRecords } from './lines.ts'
 import { widen } from './infer.ts'
-import type { Duck } from '../database.ts'
+import type { Place } from './files.ts'
 import type { FolderManifest, Format } from './layout.ts'
 
 /** A table of a folder: one that a sink wrote, with its manifest, or files that somebody put there. */
@@ -77,80 +75,6 @@ export const listFolder = async (folder: string, partner: string): Promise<reado
   return tables
 }
 
-/** A file of a table; `bytes` and `rows` say how much of it is committed, where that may not be all. */
-interface Place {
-  readonly file: string
-  readonly bytes?: number
-  readonly rows?: number
-}
-/** Where the files are now: a listed part may still stand in the staging folder, and lines may have become Parquet since. */
-const locate = async ({ directory, manifest, files }: FolderTable): Promise<readonly Place[]> => {
-  if (manifest === undefined) return files.map((file) => ({ file }))
-  return Promise.all(
-    manifest.parts.map(async ({ file, rows, bytes }) => {
-      for (const folder of [directory, path.join(directory, stagedName)]) {
-        if (await exists(path.join(folder, file))) return { file: path.join(folder, file), bytes }
-        const parquet = path.join(folder, file.replace(/lines$/, 'parquet'))
-        // The staging folder may hold one that is not complete yet, beside its lines.
-        if (isLines(file) && folder === directory && (await exists(parquet))) return { file: parquet, rows }
-      }
-      return { file: path.join(directory, file), bytes }
-    }),
-  )
-}
-const exists = (file: string): Promise<boolean> =>
-  stat(file).then(
-    () => true,
-    () => false,
-  )
-
-/** An in-memory DuckDB for reading Parquet. */
-const withMemory = async function* <T>(
-  options: CallOptions,
-  work: (duck: Duck, connection: DuckDBConnection) => AsyncIterable<T>,
-): AsyncIterable<T> {
-  const duck = await loadDuck()
-  const instance = await duck.DuckDBInstance.create(':memory:', settings)
-  try {
-    const connection = await instance.connect()
-    const interrupt = () => connection.interrupt()
-    options.signal?.addEventListener('abort', interrupt)
-    try {
-      yield* work(duck, connection)
-    } finally {
-      options.signal?.removeEventListener('abort', interrupt)
-      connection.closeSync()
-    }
-  } finally {
-    instance.closeSync()
-  }
-}
-/** Characters that DuckDB takes for patterns stand for themselves in brackets. */
-const fromParquet = (places: readonly Place[]): string => {
-  const read = (files: string) => `read_parquet([${files}], union_by_name = true, hive_partitioning = false)`
-  const name = ({ file }: Place) => literal(file.replace(/[*?[]/g, '[$&]'))
-  if (places.every(({ rows }) => rows === undefined)) return read(places.map(name).join(', '))
-  const parts = places.map((place) => `SELECT * FROM ${read(name(place))} LIMIT ${place.rows ?? 'ALL'}`)
-  return `(${parts.map((part) => `(${part})`).join(' UNION ALL BY NAME ')})`
-}
-
-/** SQL that gives the table as its manifest says, also where no part has a column yet. */
-const parquetQuery = async (
-  connection: DuckDBConnection,
-  table: FolderTable,
-  places: readonly Place[],
-  partner: string,
-): Promise<string> => {
-  if (table.manifest === undefined) return `SELECT * FROM ${fromParquet(places)}`
-  const columns = columnsOf({ name: table.name, schema: table.manifest.schema }, partner)
-  const present =
-    places.length === 0 ? [] : (await connection.run(`SELECT * FROM ${fromParquet(places)} LIMIT 0`)).columnNames()
-  const chosen = columns.map(({ name, type }) =>
-    present.includes(name) ? identifier(name) : `CAST(NULL AS ${sqlType(type)}) AS ${identifier(name)}`,
-  )
-  return `SELECT ${chosen.join(', ')} ${places.length === 0 ? 'WHERE false' : `FROM ${fromParquet(places)}`}`
-}
-
 const keptOf = (manifest: FolderManifest | undefined) =>
   manifest === undefined ? undefined : { schema: manifest.schema, primaryKey: manifest.primaryKey }
 
@@ -202,18 +126,6 @@ export const describeFolder = async (
   return { name, schema: { type: 'object', properties } }
 }
 
-/** Files one after the other, in groups of Parquet and of lines that wait to become Parquet; one group where there are none. */
-const inOrder = (places: readonly Place[]): readonly (readonly Place[])[] => {
-  const groups: Place[][] = [[]]
-  for (const place of places) {
-    const last = groups.at(-1)
-    const before = last?.[0]
-    if (last !== undefined && (before === undefined || isLines(before.file) === isLines(place.file))) last.push(place)
-    else groups.push([place])
-  }
-  return groups
-}
-
 const textBatches = async function* (
   { name, format, manifest }: FolderTable,
   places: readonly Place[],
@@ -247,7 +159,7 @@ export const readFolder = async function* (
   const { name, format } = table
   const stop = () => stopIfAborted(options.signal, partner)
   try {
-    const places = await locate(table)
+    const places = await verified(table, partner)
     if (format === 'parquet') {
       for (const group of inOrder(places)) {
         if (isLines(group[0]?.file ?? '')) {

@@ -13,11 +13,14 @@ import { segmentBytes } from '../segments.ts'
 import { lockName, readManifest, restore, stagedName, tableFolder, tidy, writeManifest } from './layout.ts'
 import { partOfLines, partOpener } from './parts.ts'
 import { openPieces } from './pieces.ts'
+import { askFolder } from './query.ts'
+import { listFolder } from './read.ts'
 import { checkFolder, grown, sameColumns } from './target.ts'
 import type { Column } from '../columns.ts'
 import type { Segment } from '../segments.ts'
 import type { FolderManifest, Part } from './layout.ts'
 import type { Pieces } from './pieces.ts'
+import type { FolderTable } from './read.ts'
 import type { FolderTarget } from './target.ts'
 
 type AnyRow = Readonly<Record<string, unknown>>
@@ -71,11 +74,16 @@ export const writeFolder = async (target: FolderTarget, options: WriteOptions): 
     /** Ends what this writer, or one that died, left behind the last commit. */
     const end = async (found: FolderManifest | undefined): Promise<FolderManifest | undefined> => {
       const foldAs = (schema: FolderManifest['schema']) => fold(columnsOf({ name: table.name, schema }, partner))
-      return restore(directory, found, async (part, schema) => {
-        const file = path.join(staged, part.file)
-        const segment = { file, rows: part.rows, bytes: part.bytes, longest: part.bytes }
-        return (await foldAs(schema)?.(segment, file.replace(/lines$/, 'parquet'))) ?? part
-      })
+      return restore(
+        directory,
+        found,
+        async (part, schema) => {
+          const file = path.join(staged, part.file)
+          const segment = { file, rows: part.rows, bytes: part.bytes, longest: part.bytes }
+          return (await foldAs(schema)?.(segment, file.replace(/lines$/, 'parquet'))) ?? part
+        },
+        { partner, table: table.name, replaced: disposition === 'overwrite' },
+      )
     }
     const manifest = await end(before)
     // A decimal may stand in proven lines as a number, and in ours it is a text.
@@ -125,6 +133,8 @@ const folderWriter = (open: Open, found: FolderManifest | undefined): Writer<Any
   }
   if (!overwrite) pieces.reset(manifest.parts)
   let broken: unknown
+  // There are parts to be moved out of the staging folder.
+  let untidy = true
   let disposed = false
   const inTurn = oneByOne()
 
@@ -187,6 +197,23 @@ const folderWriter = (open: Open, found: FolderManifest | undefined): Writer<Any
         }
         return { rows: lines?.count ?? rows.length, rejected }
       }),
+    query: (sql, call) =>
+      guard('ask', call?.signal, async () => {
+        const { parts, moved } = await pieces.settle(false)
+        untidy ||= moved
+        const own: FolderTable = {
+          name: table.name,
+          format: open.format,
+          directory,
+          manifest: committed([...parts], undefined, true),
+          files: [],
+        }
+        const find = async (name: string | undefined) =>
+          name === undefined || name === table.name
+            ? own
+            : (await listFolder(path.resolve(open.folder), partner)).find((other) => other.name === name)
+        return askFolder(sql, { partner, table: table.name }, find, { signal: call?.signal ?? options.signal })
+      }),
     commit: (checkpoint, call) =>
       guard('commit', call?.signal, async () => {
         const final = call?.final === true
@@ -196,7 +223,9 @@ const folderWriter = (open: Open, found: FolderManifest | undefined): Writer<Any
           await writeManifest(directory, after)
           manifest = after
           // The commit has happened: what is left to move or remove is done by the next one if it fails here.
-          if (moved || final) await tidy(directory, manifest, unsettled).catch(() => undefined)
+          untidy ||= moved
+          if (untidy || final) await tidy(directory, manifest, unsettled).catch(() => undefined)
+          untidy = false
         } catch (thrown) {
           // It may have happened: only the next writer, which reads the manifest, can tell.
           broken = thrown
