@@ -1,5 +1,5 @@
 // The filler: reads proven lines into the buffers of columns, by a table of fields that src/fill-layout.ts writes. Compiled by AssemblyScript into the same module as the scanner; its oracle is src/fill-plain.ts.
-// A field is 64 bytes: 0 its key with the comma before it, 4 the length of that, 8 its key without, 12 kind, 16 whether it may be null (1) or missing (2), 20 data, 24 validity, 28 blob, 32 bytes in the blob, 36 digits before the point, 40 digits behind it, 44 bytes of a value.
+// A field is 64 bytes: 0 its key with the comma before it, 4 the length of that, 8 its key without, 12 kind, 16 whether it may be null (1) or missing (2), 20 data, 24 validity, 28 blob, 32 bytes in the blob, 36 digits before the point, 40 digits behind it, 44 bytes of a value, 48 bytes of the fields within it, which follow it, 52 whether the chunk holds a null of it.
 import { double, lowerHalf, multiply, number } from './number'
 import { escaped, hexAt, isDigit, same, textEnd, two } from './shared'
 
@@ -17,6 +17,7 @@ let longs: i32 = 0
 let longRoom: i32 = 0
 let stack: i32 = 0
 let full: bool = false
+let table: i32 = 0
 
 /** `long`: texts above this many bytes are listed at `listAt` (room for `listRoom`); `blob`: room in each blob; `scratch`: 512 bytes. */
 export function prepareFill(long: i32, blob: i32, listAt: i32, listRoom: i32, scratch: i32): void {
@@ -296,13 +297,15 @@ export function fill(fields: i32, count: i32, at: i32, stop: i32): i32 {
   filled = 0
   longTexts = 0
   full = false
+  table = fields
   const behind = fields + (count << 6)
   for (let field = fields; field < behind; field += 64) {
     memory.fill(load<i32>(field, 24), 255, chunkRows >> 3)
     store<i32>(field, 0, 32)
+    store<i32>(field, 0, 52)
   }
   while (at < stop && filled < chunkRows && !full) {
-    const end = line(fields, behind, at)
+    const end = object(fields, behind, at)
     if (end < 0 || end > stop || (end < stop && load<u8>(end) != 10)) return -1 - at
     filled++
     at = end + 1
@@ -310,11 +313,26 @@ export function fill(fields: i32, count: i32, at: i32, stop: i32): i32 {
   return min(at, stop)
 }
 
-function line(fields: i32, behind: i32, at: i32): i32 {
+/** Makes fields null in this row, those of nested objects too. */
+function leaveEmpty(field: i32, behind: i32): void {
+  const row = filled
+  for (; field < behind; field += 64) {
+    const bits = load<i32>(field, 24) + (row >> 3)
+    store<u8>(bits, <i32>load<u8>(bits) & ~(1 << (row & 7)))
+    store<i32>(field, 1, 52)
+    const width = load<i32>(field, 44)
+    memory.fill(load<i32>(field, 20) + row * width, 0, width)
+  }
+}
+
+/** Behind the object at `at` whose fields these are; -1 where it is another. */
+function object(field: i32, behind: i32, at: i32): i32 {
   if (load<u8>(at++) != 123) return -1
   const row = filled
   let first = true
-  for (let field = fields; field < behind; field += 64) {
+  let next = field
+  for (; field < behind; field = next) {
+    next = field + 64 + load<i32>(field, 48)
     const kind = load<i32>(field, 12)
     const skip = first ? 1 : 0
     const length = load<i32>(field, 4) - skip
@@ -326,10 +344,7 @@ function line(fields: i32, behind: i32, at: i32): i32 {
     if (!has || load<u32>(at) == 0x6c6c756e) {
       if (!(load<i32>(field, 16) & (has ? 1 : 2))) return -1
       if (has) at += 4
-      const bits = load<i32>(field, 24) + (row >> 3)
-      store<u8>(bits, <i32>load<u8>(bits) & ~(1 << (row & 7)))
-      const width = load<i32>(field, 44)
-      memory.fill(load<i32>(field, 20) + row * width, 0, width)
+      leaveEmpty(field, next)
       continue
     }
     const data = load<i32>(field, 20)
@@ -339,7 +354,7 @@ function line(fields: i32, behind: i32, at: i32): i32 {
         const start = at + 1
         at = textEnd(start, 0)
         if (at < 0) return -1
-        putText(field, (field - fields) >> 6, row, start, at - 1, escaped)
+        putText(field, (field - table) >> 6, row, start, at - 1, escaped)
         break
       }
       case 1:
@@ -364,12 +379,15 @@ function line(fields: i32, behind: i32, at: i32): i32 {
       case 5:
         at = instant(at, data + (row << 3))
         break
-      default: {
+      case 6: {
         const start = at
         at = valueEnd(at)
         if (at < 0) return -1
-        putText(field, (field - fields) >> 6, row, start, at, false)
+        putText(field, (field - table) >> 6, row, start, at, false)
+        break
       }
+      default:
+        at = object(field + 64, next, at)
     }
     if (at < 0) return -1
   }

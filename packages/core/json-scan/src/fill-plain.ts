@@ -86,6 +86,7 @@ export const plainFill = (form: Form): Fill => {
   const view = new DataView(buffer)
   const bytes = new Uint8Array(buffer)
   const used = columns.map(() => 0)
+  const empty = columns.map(() => false)
   let lines = ''
   let place = 0
   let rows = 0
@@ -158,6 +159,8 @@ export const plainFill = (form: Form): Fill => {
         view.setBigInt64(start, micros(found), true)
         return from + found[0].length
       }
+      case 'struct':
+        return fillObject(index + 1, index + 1 + column.within, line, from)
       case 'json': {
         const behind = valueEnd(line, from)
         putText(index, column, Buffer.from(line.slice(from, behind), 'latin1'), behind - from)
@@ -165,25 +168,37 @@ export const plainFill = (form: Form): Fill => {
       }
     }
   }
-  const fillLine = (line: string): void => {
-    if (!line.startsWith('{')) throw new Off()
-    let from = 1
-    for (const [index, column] of columns.entries()) {
-      const { name, width, dataAt, validAt, nullable, optional } = column
-      const key = Buffer.from(`${from === 1 ? '' : ','}${JSON.stringify(name)}:`).toString('latin1')
-      const has = line.startsWith(key, from)
-      if (has) from += key.length
-      if (has && !line.startsWith('null', from)) {
-        from = put(index, column, line, from)
-        continue
-      }
-      if (!(has ? nullable : optional)) throw new Off()
-      if (has) from += 4
+  const leaveEmpty = (from: number, behind: number): void => {
+    empty.fill(true, from, behind)
+    for (const { width, dataAt, validAt } of columns.slice(from, behind)) {
       const bits = validAt + (rows >> 3)
       bytes[bits] = (bytes[bits] ?? 0) & ~(1 << (rows & 7))
       bytes.fill(0, dataAt + rows * width, dataAt + (rows + 1) * width)
     }
-    if (line.slice(from) !== '}') throw new Off()
+  }
+  /** Fills the object at `from`, whose fields are the columns between these two; gives the place behind it. */
+  const fillObject = (first: number, behind: number, line: string, from: number): number => {
+    if (line[from] !== '{') throw new Off()
+    let place = from + 1
+    for (let index = first; index < behind; index += 1 + (columns[index]?.within ?? 0)) {
+      const column = columns[index]
+      if (column === undefined) break
+      const key = Buffer.from(`${place === from + 1 ? '' : ','}${JSON.stringify(column.name)}:`).toString('latin1')
+      const has = line.startsWith(key, place)
+      if (has) place += key.length
+      if (has && !line.startsWith('null', place)) {
+        place = put(index, column, line, place)
+        continue
+      }
+      if (!(has ? column.nullable : column.optional)) throw new Off()
+      if (has) place += 4
+      leaveEmpty(index, index + 1 + column.within)
+    }
+    if (line[place] !== '}') throw new Off()
+    return place + 1
+  }
+  const fillLine = (line: string): void => {
+    if (fillObject(0, columns.length, line, 0) !== line.length) throw new Off()
   }
 
   return {
@@ -198,6 +213,7 @@ export const plainFill = (form: Form): Fill => {
       full = 0
       long = []
       used.fill(0)
+      empty.fill(false)
       for (const { validAt } of columns) bytes.fill(255, validAt, validAt + chunkRows / 8)
       while (place < lines.length && rows < chunkRows && full === 0) {
         const feed = lines.indexOf('\n', place)
@@ -213,6 +229,7 @@ export const plainFill = (form: Form): Fill => {
       }
       return rows
     },
+    hasNulls: (column) => empty[column] === true,
     blobLength: (column) => used[column] ?? 0,
     rebase: (column, address) => {
       const { dataAt } = columns[column] ?? { dataAt: end }

@@ -5,11 +5,11 @@ import { behindInput, freeAt, instantiate, makeRoom } from './module.ts'
 
 /** The filler in WebAssembly. */
 export const wasmFill = (form: Form): Fill => {
-  const fields = 'fields' in form ? form.fields.length : 0
   const scratch = (freeAt + 63) & ~63
   const list = scratch + 512
+  const mostFields = layoutOf(form, 0).columns.length
   // One row may add a long text in each of its fields after the list was nearly full.
-  const layout = layoutOf(form, list + (longRoom + fields) * 16)
+  const layout = layoutOf(form, list + (longRoom + mostFields) * 16)
   const tableAt = layout.end
   const table = fieldTable(layout, tableAt)
   const inputAt = (tableAt + table.length + 63) & ~63
@@ -36,6 +36,7 @@ export const wasmFill = (form: Form): Fill => {
       at = next
       return filled.value
     },
+    hasNulls: (column) => new Int32Array(memory.buffer, tableAt + column * 64, 16)[13] === 1,
     blobLength: (column) => new Int32Array(memory.buffer, tableAt + column * 64, 16)[8] ?? 0,
     rebase: (column, address) => {
       rebase(tableAt + column * 64, address)

@@ -17,6 +17,7 @@ export interface Fill {
   readonly buffer: () => ArrayBuffer
   load(bytes: Uint8Array): void
   next(): number
+  hasNulls(column: number): boolean
   blobLength(column: number): number
   rebase(column: number, address: bigint): void
   longTexts(): readonly LongText[]
@@ -26,7 +27,7 @@ export interface Fill {
  * Reads proven lines into the buffers of columns, a chunk of at most 2,048 rows at a time. What lies in the buffers is good until the next call.
  *
  * Values lie one behind the other, little-endian: integers and timestamps (microseconds since 1970, UTC) in 64 bits, doubles as they are, decimals as whole numbers of their scale, booleans as 0 and 1, and null as zeros.
- * A text takes 16 bytes, as DuckDB and Arrow hold it: its length in 32 bits and up to 12 bytes of it; or its length, its first 4 bytes, and in 64 bits where it begins in the column's blob. Lists, maps, nested objects and free values are texts of JSON, as they were written.
+ * A text takes 16 bytes, as DuckDB and Arrow hold it: its length in 32 bits and up to 12 bytes of it; or its length, its first 4 bytes, and in 64 bits where it begins in the column's blob. Lists, maps and free values are texts of JSON, as they were written. A nested object is a column of bits, and each of its fields a column behind it.
  */
 export interface Filler {
   readonly columns: readonly FilledColumn[]
@@ -36,6 +37,8 @@ export interface Filler {
   load(bytes: Uint8Array): void
   /** Fills the next chunk and gives its rows; 0 when no lines are left. Throws `invalid_data` for a line that is not what the form says: then nothing of the chunk may be used. */
   next(): number
+  /** False where each value of the chunk is there. */
+  hasNulls(column: number): boolean
   /** How many bytes the column's blob holds. */
   blobLength(column: number): number
   /** Adds an address to where the column's texts begin, so that they point into a copy of its blob. */
@@ -70,6 +73,7 @@ export const openFiller = (
       if (rows < 0) throw wrong(`what begins at byte ${-1 - rows} is not a line of the form`)
       return rows
     },
+    hasNulls: (column) => fill.hasNulls(column),
     blobLength: (column) => fill.blobLength(column),
     rebase: (column, address) => {
       fill.rebase(column, address)

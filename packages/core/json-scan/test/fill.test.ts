@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { openFiller } from '../src/fill.ts'
 import type { Filler } from '../src/fill.ts'
-import type { Form, Struct } from '../src/form.ts'
+import type { Field, Form, Struct } from '../src/form.ts'
 import { daysOf, writeOut } from '../src/numbers.ts'
 import { isNumberText, isObjectValue, parseExact } from '../src/parse.ts'
 import type { Value } from '../src/parse.ts'
@@ -23,9 +23,12 @@ const valuesOf = (filler: Filler, rows: number): readonly (readonly unknown[])[]
       const at = dataAt + row * width
       if (((bytes[validAt + (row >> 3)] ?? 0) & (1 << (row & 7))) === 0) {
         expect(bytes.subarray(at, at + width).every((byte) => byte === 0)).toBe(true)
+        expect(filler.hasNulls(column)).toBe(true)
         return null
       }
       switch (kind) {
+        case 'struct':
+          return 'object'
         case 'integer':
         case 'timestamp':
           return view.getBigInt64(at, true)
@@ -126,13 +129,21 @@ const rawFields = (line: string): ReadonlyMap<string, string> => {
   }
   return found
 }
-const oracle = (form: Struct, lines: readonly string[]): readonly (readonly unknown[])[] =>
-  lines.map((line) => {
-    const value = parseExact(line)
-    const raw = rawFields(line)
-    if (!isObjectValue(value)) return expect.unreachable()
-    return form.fields.map(({ name, form: of }) => expected(of, value.entries.get(name), raw.get(name) ?? ''))
+const objectOf = (form: Struct, value: Value, text: string): readonly unknown[] => {
+  const raw = rawFields(text)
+  if (!isObjectValue(value)) return expect.unreachable()
+  return form.fields.flatMap(({ name, form: of }) => {
+    const item = value.entries.get(name)
+    if (of.kind !== 'struct') return [expected(of, item, raw.get(name) ?? '')]
+    return item === null || item === undefined
+      ? [null, ...nothing(of)]
+      : ['object', ...objectOf(of, item, raw.get(name) ?? '')]
   })
+}
+const nothing = ({ fields }: Struct): readonly null[] =>
+  fields.flatMap(({ form: of }) => (of.kind === 'struct' ? [null, ...nothing(of)] : [null]))
+const oracle = (form: Struct, lines: readonly string[]): readonly (readonly unknown[])[] =>
+  lines.map((line) => objectOf(form, parseExact(line), line))
 
 const texts = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 40 }),
@@ -193,36 +204,65 @@ const kinds: readonly (readonly [Form, fc.Arbitrary<string>])[] = [
   [{ kind: 'json' }, fc.jsonValue().map(written)],
 ]
 const names = ['id', 'a', 'ä b', 'a_rather_long_name_of_a_field', 'q"\\u', 'z']
-const tables = fc
-  .array(fc.tuple(fc.nat(kinds.length - 1), fc.boolean(), fc.boolean()), { minLength: 1, maxLength: names.length })
-  .map((chosen) =>
-    chosen.map(([kind, nullable, optional], index) => {
-      const [form, text] = kinds[kind] ?? kinds[0] ?? expect.unreachable()
-      return {
-        field: {
-          name: names[index] ?? '',
-          form: { ...form, ...(nullable && { nullable }) },
-          ...(optional && { optional }),
-        },
-        text: nullable ? fc.oneof({ weight: 4, arbitrary: text }, { weight: 1, arbitrary: fc.constant('null') }) : text,
-        optional,
-      }
-    }),
-  )
-const given = tables.chain((columns) =>
-  fc.record({
-    form: fc.constant<Struct>({ kind: 'struct', unknownFields: 'strip', fields: columns.map(({ field }) => field) }),
-    records: fc.array(
+interface Column {
+  readonly field: Field
+  /** A text of JSON, or nothing where the field is missing. */
+  readonly text: fc.Arbitrary<string | undefined>
+}
+const object = (columns: readonly Column[]): fc.Arbitrary<string> =>
+  fc
+    .tuple(...columns.map(({ field, text }) => text.map((value) => value && `${JSON.stringify(field.name)}:${value}`)))
+    .map((fields) => `{${fields.filter((field) => field !== undefined).join(',')}}`)
+const struct = (columns: readonly Column[]): Struct => ({
+  kind: 'struct',
+  unknownFields: 'strip',
+  fields: columns.map(({ field }) => field),
+})
+/** Columns of any kind, some of them objects of such columns. */
+const tables = (depth: number): fc.Arbitrary<readonly Column[]> =>
+  fc
+    .array(
       fc.tuple(
-        ...columns.map(({ field, text, optional }) =>
-          (optional ? fc.option(text, { nil: undefined }) : text).map((value) =>
-            value === undefined ? undefined : `${JSON.stringify(field.name)}:${value}`,
-          ),
+        fc.oneof(
+          { weight: 4, arbitrary: fc.constantFrom(...kinds) },
+          {
+            weight: depth > 0 ? 1 : 0,
+            arbitrary:
+              depth > 0
+                ? tables(depth - 1).map((inner): readonly [Form, fc.Arbitrary<string>] => [
+                    struct(inner),
+                    object(inner),
+                  ])
+                : fc.constantFrom(...kinds),
+          },
         ),
+        fc.boolean(),
+        fc.boolean(),
       ),
-      { minLength: 1, maxLength: 8 },
-    ),
-    edits: fc.array(fc.tuple(fc.nat(2000), fc.nat(255)), { maxLength: 2 }),
+      { minLength: 1, maxLength: names.length },
+    )
+    .map((chosen) =>
+      chosen.map(([[form, text], nullable, optional], index): Column => {
+        const value = nullable
+          ? fc.oneof({ weight: 4, arbitrary: text }, { weight: 1, arbitrary: fc.constant('null') })
+          : text
+        return {
+          field: {
+            name: names[index] ?? '',
+            form: { ...form, ...(nullable && { nullable }) },
+            ...(optional && { optional }),
+          },
+          text: optional ? fc.option(value, { nil: undefined }) : value,
+        }
+      }),
+    )
+const given = tables(2).chain((columns) =>
+  fc.record({
+    form: fc.constant(struct(columns)),
+    records: fc.array(object(columns), { minLength: 1, maxLength: 16 }),
+    edits: fc.array(fc.tuple(fc.nat(2000), fc.oneof(fc.constantFrom(...Buffer.from('{}[],:"0-.en\n ')), fc.nat(255))), {
+      maxLength: 2,
+    }),
   }),
 )
 
@@ -231,7 +271,7 @@ test('lines fill the values that they hold, bit for bit; a line that is damaged 
   let off = 0
   fc.assert(
     fc.property(given, ({ form, records, edits }) => {
-      const page = `[${records.map((fields) => `{${fields.filter((field) => field !== undefined).join(',')}}`).join(',')}]`
+      const page = `[${records.join(',')}]`
       const { chunks, rejected } = openScanner(form, { engine: 'javascript' }).scan(Buffer.from(page))
       expect(rejected.filter(({ reason }) => reason !== 'beyond the largest number')).toEqual([])
       const lines = Buffer.concat(chunks)
@@ -246,10 +286,10 @@ test('lines fill the values that they hold, bit for bit; a line that is damaged 
       expect(damaged).toEqual(filled(plain, lines))
       if (damaged === 'off') off++
     }),
-    { ...runs, numRuns: Math.ceil(runs.numRuns / 8) },
+    { ...runs, numRuns: Math.ceil(runs.numRuns / 16) },
   )
   expect(rows).toBeGreaterThan(runs.numRuns / 4)
-  expect(off).toBeGreaterThan(runs.numRuns / 80)
+  expect(off).toBeGreaterThan(runs.numRuns / 160)
 })
 
 test('doubles are those of Number()', () => {
