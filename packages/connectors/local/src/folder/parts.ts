@@ -107,7 +107,9 @@ export const linesPart: OpenPart = async (file) => {
       await segment.close()
       return part()
     },
-    close: async () => void (await segment.close()),
+    close: async () => {
+      await segment.close()
+    },
   }
 }
 
