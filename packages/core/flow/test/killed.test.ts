@@ -3,25 +3,12 @@ import { defineConnector, sink } from '@ecokit/contracts'
 import type { AnyConnection, AnyRecord, Checkpoint, Disposition, WriteOptions, Writer } from '@ecokit/contracts'
 import { openStore, type Store } from '@ecokit/store'
 import fc from 'fast-check'
-import type { KyselyPlugin } from 'kysely'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { listRuns, sync, type RunResult } from '../src/index.ts'
 import { checkEvents } from './openlineage.ts'
+import { lifeOf, storeOf, type Life } from './life.ts'
 import { items, newTable, only, sourceOf, type Item, type Table } from './support.ts'
-
-/** The life of a process: it dies at its last step, and nothing that it tries afterwards happens. */
-const lifeOf = (steps: number) => {
-  let left = steps
-  return {
-    step: (): void => {
-      left -= 1
-      if (left < 0) throw new Error('killed')
-    },
-    isOver: () => left < 0,
-  }
-}
-type Life = ReturnType<typeof lifeOf>
 
 /** What a sink's disk holds. */
 interface Disk {
@@ -107,31 +94,6 @@ const sinkOn = (disk: Disk, life: Life, naive: boolean): AnyConnection => {
     }),
   )
   return connect(connector, { config: {} })
-}
-
-/** The store as a mortal process sees it: it dies at any statement, before it is run. */
-const storeOf = (store: Store, life: Life): Store => {
-  const plugin: KyselyPlugin = {
-    transformQuery: ({ node }) => {
-      life.step()
-      return node
-    },
-    transformResult: ({ result }) => Promise.resolve(result),
-  }
-  const alive =
-    <Arguments extends unknown[], Result>(call: (...given: Arguments) => Promise<Result>) =>
-    async (...given: Arguments): Promise<Result> => {
-      life.step()
-      return call(...given)
-    }
-  return {
-    ...store,
-    db: store.db.withPlugin(plugin),
-    lease: alive(store.lease),
-    renew: alive(store.renew),
-    release: alive(store.release),
-    leaseHolder: alive(store.leaseHolder),
-  }
 }
 
 interface Case {
