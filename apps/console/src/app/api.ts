@@ -30,6 +30,13 @@ export interface Partner {
   }[]
 }
 export type RunStatus = 'running' | 'completed' | 'failed' | 'cancelled' | 'waiting'
+/** One way in which the schema of a stream is another than before. */
+export interface SchemaChange {
+  readonly kind: string
+  readonly field: string
+  readonly before?: string
+  readonly after?: string
+}
 export interface RunStream {
   readonly stream: string
   readonly table: string
@@ -44,7 +51,13 @@ export interface RunStream {
   readonly bytes: number
   readonly startedAt: string | null
   readonly endedAt: string | null
+  readonly durationMs: number
+  readonly drift: readonly SchemaChange[]
   readonly error?: { readonly code: string; readonly message: string } | null
+}
+export interface Window {
+  readonly since?: string
+  readonly until?: string
 }
 export interface Run {
   readonly id: string
@@ -53,6 +66,8 @@ export interface Run {
   readonly sink: string
   readonly trigger: string
   readonly full: boolean
+  readonly backfill?: Window
+  readonly warnings: readonly string[]
   readonly status: RunStatus
   readonly startedAt: string
   readonly endedAt: string | null
@@ -63,8 +78,18 @@ export interface Pipeline {
   readonly name: string
   readonly source: string
   readonly sink: string
-  readonly streams: readonly unknown[]
+  readonly streams: readonly string[]
   readonly everyMs: number | null
+  readonly schedule: {
+    readonly cron: string
+    readonly timezone: string
+    readonly jitterMs: number
+    readonly missed: 'skip' | 'catch_up'
+  } | null
+  readonly nextAt: string | null
+  /** Streams that wait until somebody accepts how their schema has changed. */
+  readonly paused: readonly { readonly stream: string; readonly changes: readonly SchemaChange[] }[]
+  readonly problem: { readonly code: string; readonly message: string } | null
   readonly running: boolean
 }
 export interface StreamInfo {
@@ -82,6 +107,7 @@ export interface LineageEvent {
 export interface Dataset {
   readonly namespace: string
   readonly name: string
+  readonly inputFacets?: { readonly inputStatistics?: { readonly rowCount?: number } }
   readonly facets?: {
     readonly schema?: { readonly fields?: readonly { readonly name: string; readonly type?: string }[] }
   }
@@ -92,6 +118,28 @@ export interface Quarantined {
   readonly reason: string
   readonly record: unknown
   readonly at: string
+}
+
+export interface Quality {
+  readonly stream: string
+  readonly name: string
+  readonly severity: string
+  readonly passed: boolean
+  readonly checked: number
+  readonly failed: number
+  readonly message: string
+}
+export interface LineageNode {
+  readonly namespace: string
+  readonly name: string
+  readonly field?: string
+}
+export interface LineageEdge {
+  readonly from: LineageNode
+  readonly to: LineageNode
+  readonly pipeline: string
+  readonly stream: string
+  readonly transformation: string
 }
 
 /** An answer of the server that is not what was asked for; `status` 401 means that this browser has no session. */
@@ -121,13 +169,26 @@ export const api = {
       `/api/partners/${segment(name)}/streams/${segment(stream)}/records?limit=${limit}`,
     ),
   pipelines: () => ask<{ pipelines: readonly Pipeline[] }>('/api/pipelines').then((body) => body.pipelines),
-  sync: (name: string, full: boolean) =>
-    ask<{ id: string }>(`/api/pipelines/${segment(name)}/runs`, { method: 'POST', body: JSON.stringify({ full }) }),
+  start: (
+    name: string,
+    wanted: { readonly full?: boolean; readonly streams?: readonly string[]; readonly backfill?: Window },
+  ) => ask<{ id: string }>(`/api/pipelines/${segment(name)}/runs`, { method: 'POST', body: JSON.stringify(wanted) }),
+  accept: (name: string, stream: string) =>
+    ask<{ accepted: number }>(`/api/pipelines/${segment(name)}/accept`, {
+      method: 'POST',
+      body: JSON.stringify({ stream }),
+    }),
   runs: (limit: number) => ask<{ runs: readonly Run[] }>(`/api/runs?limit=${limit}`).then((body) => body.runs),
   run: (id: string) => ask<Run>(`/api/runs/${segment(id)}`),
   cancel: (id: string) => ask<unknown>(`/api/runs/${segment(id)}/cancel`, { method: 'POST', body: '{}' }),
   lineage: (id: string) =>
     ask<{ events: readonly LineageEvent[] }>(`/api/runs/${segment(id)}/lineage`).then((body) => body.events),
+  quality: (id: string) =>
+    ask<{ results: readonly Quality[] }>(`/api/quality?run=${segment(id)}&limit=1000`).then((body) => body.results),
+  lineageOf: ({ namespace, name, field }: LineageNode) =>
+    ask<{ edges: readonly LineageEdge[] }>(
+      `/api/lineage?${new URLSearchParams({ namespace, name, ...(field === undefined ? {} : { field }) }).toString()}`,
+    ).then((body) => body.edges),
   quarantine: (id: string) =>
     ask<{ records: readonly Quarantined[] }>(`/api/runs/${segment(id)}/quarantine?limit=100`).then(
       (body) => body.records,

@@ -38,6 +38,9 @@ export const Header = ({ route }: { readonly route: string }) => {
         <a href="#/" {...current('')}>
           Overview
         </a>
+        <a href="#/pipelines" {...current('pipelines')}>
+          Pipelines
+        </a>
         <a href="#/data" {...current('data')}>
           Data
         </a>

@@ -1,5 +1,7 @@
-import { useState } from 'preact/hooks'
-import type { Dataset, LineageEvent } from './api.ts'
+import { useEffect, useState } from 'preact/hooks'
+import { api, type Dataset, type LineageEdge, type LineageEvent, type LineageNode } from './api.ts'
+import { act } from './state.ts'
+import { Table } from './table.tsx'
 
 interface Edge {
   readonly job: string
@@ -59,16 +61,68 @@ const Box = ({
   </g>
 )
 
+const short = ({ name, field }: LineageNode): string => (field === undefined ? name : `${name}.${field}`)
+
+/** Where a dataset, or one of its columns, comes from and goes to, over everything that runs have moved. */
+const Ways = ({ node }: { readonly node: LineageNode }) => {
+  const [edges, setEdges] = useState<readonly LineageEdge[]>()
+  const { namespace, name, field } = node
+  useEffect(() => {
+    setEdges(undefined)
+    act(async () => setEdges(await api.lineageOf({ namespace, name, ...(field === undefined ? {} : { field }) })))
+  }, [namespace, name, field])
+  if (edges === undefined) return <p role="status">Looking up {short(node)} …</p>
+  return (
+    <Table
+      label={`Where ${short(node)} comes from and goes to`}
+      rows={edges}
+      identity={({ from, to, pipeline, stream }) => JSON.stringify([from, to, pipeline, stream])}
+      columns={[
+        { name: 'from', value: ({ from }) => short(from) },
+        { name: 'to', value: ({ to }) => short(to) },
+        { name: 'how', value: ({ transformation }) => transformation.replace('/', ', ').toLowerCase() },
+        { name: 'by', value: ({ pipeline, stream }) => `${pipeline}/${stream}` },
+      ]}
+    />
+  )
+}
+
+/** The columns of a dataset, each of which can be followed. */
+const Chosen = ({ dataset }: { readonly dataset: Dataset }) => {
+  const [field, setField] = useState<string>()
+  const { namespace, name, facets } = dataset
+  return (
+    <>
+      <p class="columns" role="group" aria-label={`Columns of ${name}`}>
+        <b>{name}</b>{' '}
+        {facets?.schema?.fields?.map((one) => (
+          <button
+            key={one.name}
+            aria-pressed={field === one.name}
+            onClick={() => setField(field === one.name ? undefined : one.name)}
+          >
+            <code>
+              {one.name}
+              {one.type !== undefined && <i> {one.type}</i>}
+            </code>
+          </button>
+        ))}
+      </p>
+      <Ways node={{ namespace, name, ...(field === undefined ? {} : { field }) }} />
+    </>
+  )
+}
+
 /** Where the run's data came from and went, as its OpenLineage events say. */
 export const Lineage = ({ events }: { readonly events: readonly LineageEvent[] }) => {
   const [chosen, setChosen] = useState<Dataset>()
   const edges = edgesOf(events)
   if (edges.length === 0) return null
-  const fields = chosen?.facets?.schema?.fields ?? []
   return (
     <section aria-labelledby="lineage">
       <h2 id="lineage">
-        Lineage <span class="faint">{events.length} OpenLineage events · choose a dataset to see its columns</span>
+        Lineage{' '}
+        <span class="faint">{events.length} OpenLineage events · choose a dataset, then a column, to follow it</span>
       </h2>
       <div class="scroll" tabIndex={0} role="region" aria-label="Lineage graph">
         <svg class="lineage" viewBox={`0 0 880 ${edges.length * rowHeight}`} style={{ minWidth: '720px' }}>
@@ -103,17 +157,7 @@ export const Lineage = ({ events }: { readonly events: readonly LineageEvent[] }
           })}
         </svg>
       </div>
-      {chosen !== undefined && (
-        <p class="columns" role="status">
-          <b>{chosen.name}</b>{' '}
-          {fields.map((field) => (
-            <code key={field.name}>
-              {field.name}
-              {field.type !== undefined && <i> {field.type}</i>}
-            </code>
-          ))}
-        </p>
-      )}
+      {chosen !== undefined && <Chosen key={`${chosen.namespace} ${chosen.name}`} dataset={chosen} />}
     </section>
   )
 }

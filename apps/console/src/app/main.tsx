@@ -3,6 +3,7 @@ import { useEffect, useState } from 'preact/hooks'
 import { dismiss, follow, useConsole } from './state.ts'
 import { Header } from './header.tsx'
 import { Overview } from './overview.tsx'
+import { PipelinesPage } from './pipelines-page.tsx'
 import { RunPage } from './run-page.tsx'
 import { DataPage } from './data-page.tsx'
 
@@ -36,6 +37,7 @@ const SignedOut = () => (
 const Page = ({ route }: { readonly route: readonly string[] }) => {
   const [kind, first, second] = route
   if (kind === 'runs' && first !== undefined) return <RunPage id={first} />
+  if (kind === 'pipelines') return <PipelinesPage />
   if (kind === 'data') return <DataPage partner={first} stream={second} />
   return <Overview />
 }

@@ -1,6 +1,7 @@
 import { api, type Partner, type Pipeline, type Run } from './api.ts'
 import { ago, count, duration } from './format.ts'
 import { Sparkline, Status } from './parts.tsx'
+import { whenOf } from './words.ts'
 import { act, useConsole, useNow } from './state.ts'
 import { Arrivals } from './arrivals.tsx'
 import { Progress } from './progress.tsx'
@@ -84,9 +85,14 @@ const PipelineCard = ({
         {pipeline.name} {last !== undefined && <Status value={last.status} />}
       </h3>
       <p class="faint">
-        {pipeline.source} → {pipeline.sink} ·{' '}
-        {pipeline.everyMs === null ? 'by hand' : `every ${duration(pipeline.everyMs)}`}
+        {pipeline.source} → {pipeline.sink} · {whenOf(pipeline)}
       </p>
+      {pipeline.paused.length > 0 && (
+        <p class="reason">
+          {pipeline.paused.map(({ stream }) => stream).join(', ')} {pipeline.paused.length === 1 ? 'waits' : 'wait'}:{' '}
+          <a href="#/pipelines">its schema has changed</a>
+        </p>
+      )}
       <RunStrip runs={runs} />
       {last !== undefined && (
         <dl class="figures">
@@ -123,12 +129,12 @@ const PipelineCard = ({
         ) : (
           <>
             <button
-              onClick={() => act(() => api.sync(pipeline.name, true))}
+              onClick={() => act(() => api.start(pipeline.name, { full: true }))}
               title="Reads everything again: finds late edits, deletes and restores"
             >
               Full sync
             </button>
-            <button class="primary" onClick={() => act(() => api.sync(pipeline.name, false))}>
+            <button class="primary" onClick={() => act(() => api.start(pipeline.name, {}))}>
               Sync now
             </button>
           </>

@@ -8,6 +8,8 @@ const marks: Readonly<Record<string, string>> = {
   degraded: '!',
   unhealthy: '✕',
   failed: '✕',
+  passed: '✓',
+  warning: '!',
   cancelled: '–',
   unknown: '?',
   running: '▸',
@@ -15,7 +17,7 @@ const marks: Readonly<Record<string, string>> = {
 }
 
 /** A status in colour, shape and word. */
-export const Status = ({ value }: { readonly value: HealthStatus | RunStatus }) => (
+export const Status = ({ value }: { readonly value: HealthStatus | RunStatus | 'passed' | 'warning' }) => (
   <span class={`status ${value}`}>
     <i aria-hidden="true">{marks[value]}</i>
     {value}

@@ -1,11 +1,13 @@
 import { useEffect, useState } from 'preact/hooks'
-import { api, type LineageEvent, type Quarantined, type Run } from './api.ts'
-import { ago, bytes, count, duration } from './format.ts'
+import { api, type LineageEvent, type Quality, type Quarantined, type Run } from './api.ts'
+import { ago, bytes, cell, count, duration } from './format.ts'
 import { Lineage } from './lineage.tsx'
 import { Status } from './parts.tsx'
 import { Progress } from './progress.tsx'
+import { RatePlots } from './rate-plots.tsx'
 import { act, useConsole, useNow } from './state.ts'
 import { Table } from './table.tsx'
+import { changeWords } from './words.ts'
 
 const Streams = ({ run }: { readonly run: Run }) => (
   <section aria-labelledby="streams">
@@ -24,13 +26,65 @@ const Streams = ({ run }: { readonly run: Run }) => (
         { name: 'quarantined', number: true, value: (stream) => stream.quarantined },
         { name: 'deleted', number: true, value: (stream) => stream.deleted },
         { name: 'requests', number: true, value: (stream) => stream.requests },
-        { name: 'bytes', number: true, value: (stream) => bytes(stream.bytes) },
+        { name: 'size', number: true, value: (stream) => stream.bytes, show: (stream) => bytes(stream.bytes) },
+        {
+          name: 'rows/s',
+          number: true,
+          value: (stream) => (stream.durationMs === 0 ? 0 : Math.round((stream.read * 1000) / stream.durationMs)),
+        },
       ]}
     />
     {run.streams.map(
       (stream) =>
         stream.error != null && <p class="reason" key={stream.stream}>{`${stream.stream}: ${stream.error.message}`}</p>,
     )}
+  </section>
+)
+
+const Drift = ({ run }: { readonly run: Run }) => {
+  const drifted = run.streams.filter(({ drift }) => drift.length > 0)
+  if (drifted.length === 0) return null
+  return (
+    <section aria-labelledby="drift">
+      <h2 id="drift">Drift</h2>
+      <ul class="list card">
+        {drifted.flatMap(({ stream, drift }) =>
+          drift.map((change) => (
+            <li key={`${stream} ${change.kind} ${change.field}`}>
+              <b>{stream}</b> {changeWords(change)}
+            </li>
+          )),
+        )}
+      </ul>
+    </section>
+  )
+}
+
+const verdicts = ({ passed, severity }: Quality): 'passed' | 'warning' | 'failed' =>
+  passed ? 'passed' : severity === 'warn' ? 'warning' : 'failed'
+
+const QualityResults = ({ results }: { readonly results: readonly Quality[] }) => (
+  <section aria-labelledby="quality">
+    <h2 id="quality">
+      Quality{' '}
+      <span class="faint">
+        {results.filter(({ passed }) => passed).length} of {results.length} rules kept
+      </span>
+    </h2>
+    <Table
+      label="Quality results"
+      rows={results}
+      identity={(result) => `${result.stream} ${result.name}`}
+      columns={[
+        { name: 'stream', value: (result) => result.stream },
+        { name: 'rule', value: (result) => result.name },
+        { name: 'result', value: verdicts, show: (result) => <Status value={verdicts(result)} /> },
+        { name: 'if broken', value: (result) => result.severity },
+        { name: 'checked', number: true, value: (result) => result.checked },
+        { name: 'failed', number: true, value: (result) => result.failed },
+        { name: 'message', value: (result) => result.message },
+      ]}
+    />
   </section>
 )
 
@@ -45,7 +99,18 @@ const Quarantine = ({ records }: { readonly records: readonly Quarantined[] }) =
         { name: 'stream', value: (record) => record.stream },
         { name: 'field', value: (record) => record.field },
         { name: 'reason', value: (record) => record.reason },
-        { name: 'record', value: (record) => record.record },
+        {
+          name: 'record',
+          value: (record) => record.record,
+          show: (record) => (
+            <details>
+              <summary>{cell(record.record).slice(0, 60)}</summary>
+              <pre>
+                {typeof record.record === 'string' ? record.record : JSON.stringify(record.record, undefined, 2)}
+              </pre>
+            </details>
+          ),
+        },
       ]}
     />
   </section>
@@ -58,12 +123,14 @@ export const RunPage = ({ id }: { readonly id: string }) => {
   const [fetched, setFetched] = useState<Run>()
   const [events, setEvents] = useState<readonly LineageEvent[]>([])
   const [quarantined, setQuarantined] = useState<readonly Quarantined[]>([])
+  const [quality, setQuality] = useState<readonly Quality[]>([])
   const run = runs?.find((item) => item.id === id) ?? fetched
   const status = run?.status
   useEffect(() => {
     act(async () => {
       setFetched(await api.run(id))
       setEvents(await api.lineage(id))
+      setQuality(await api.quality(id))
       setQuarantined(await api.quarantine(id))
     })
   }, [id, status])
@@ -84,7 +151,9 @@ export const RunPage = ({ id }: { readonly id: string }) => {
       </h1>
       <p class="faint">
         {run.source} → {run.sink} · {run.trigger}
-        {run.full && ', full'} · started {ago(run.startedAt, now)} · took {duration(took)} · <code>{run.id}</code>
+        {run.full && ', full'}
+        {run.backfill !== undefined && `, backfill ${run.backfill.since ?? '…'} to ${run.backfill.until ?? '…'}`} ·
+        started {ago(run.startedAt, now)} · took {duration(took)} · <code>{run.id}</code>
       </p>
       <dl class="figures large">
         {(['read', 'written', 'quarantined', 'deleted'] as const).map((name) => (
@@ -95,8 +164,16 @@ export const RunPage = ({ id }: { readonly id: string }) => {
         ))}
       </dl>
       {run.error != null && <p class="reason">{run.error.message}</p>}
+      {run.warnings.map((warning) => (
+        <p class="warning" key={warning}>
+          {warning}
+        </p>
+      ))}
       {run.status === 'running' && <Progress run={run} now={now} />}
       <Streams run={run} />
+      <RatePlots run={run} events={events} now={now} />
+      <Drift run={run} />
+      {quality.length > 0 && <QualityResults results={quality} />}
       <Lineage events={events} />
       {quarantined.length > 0 && <Quarantine records={quarantined} />}
     </>

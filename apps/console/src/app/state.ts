@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'preact/hooks'
 import { api, type ApiError, type Health, type Partner, type Pipeline, type Run } from './api.ts'
+import { remember } from './rates.ts'
 
 export interface State {
   readonly partners: readonly Partner[] | undefined
@@ -63,6 +64,11 @@ const load = async (): Promise<void> => {
   change({ partners, pipelines, runs, signedOut: false })
 }
 
+/** Loads the pipelines again, for what no event tells. */
+export const reload = (): void => {
+  api.pipelines().then((pipelines) => change({ pipelines }), failed)
+}
+
 const putPartner = (partner: Partner): void => {
   const partners = state.partners ?? []
   const known = partners.some((item) => item.name === partner.name)
@@ -80,12 +86,15 @@ const putCheck = ({ partner: name, health, check }: { partner: string; health: H
 const removePartner = ({ name }: { name: string }): void =>
   change({ partners: state.partners?.filter((item) => item.name !== name) })
 const putRun = (run: Run): void => {
+  remember(run, Date.now())
   const others = (state.runs ?? []).filter((item) => item.id !== run.id)
   const runs = [run, ...others].sort((a, b) => Date.parse(b.startedAt) - Date.parse(a.startedAt)).slice(0, 30)
   const pipelines = state.pipelines?.map((item) =>
     item.name === run.pipeline ? { ...item, running: run.status === 'running' } : item,
   )
   change({ runs, pipelines })
+  // What the run has found out about its schema, and when the next one is, only the list of pipelines says.
+  if (run.status !== 'running') reload()
 }
 
 /** Loads everything once and then follows the server's events; the browser reconnects by itself, and then all is loaded again. */

@@ -1,10 +1,13 @@
+import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import { cell } from './format.ts'
 import { sorted } from './sort.ts'
 
 export interface Column<T> {
   readonly name: string
+  /** What it is sorted by, and shown as where nothing else is. */
   readonly value: (row: T) => unknown
+  readonly show?: (row: T) => ComponentChildren
   /** Numbers stand on the right. */
   readonly number?: boolean
 }
@@ -51,13 +54,14 @@ export const Table = <T,>({ label, rows, columns, identity, by, descending = fal
             <tr key={identity(row)}>
               {columns.map((item) => {
                 const text = cell(item.value(row))
+                const own = item.show?.(row)
                 return (
                   <td
                     key={item.name}
                     class={item.number === true ? 'number' : ''}
-                    title={text.length > 40 ? text : undefined}
+                    title={own === undefined && text.length > 40 ? text : undefined}
                   >
-                    {text}
+                    {own ?? text}
                   </td>
                 )
               })}
