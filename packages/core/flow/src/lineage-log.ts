@@ -55,11 +55,7 @@ export const openLineageLog = (
       return undefined
     }
   }
-  const outbox =
-    send &&
-    openOutbox(store, send, (error) => {
-      warn('lineage events were not sent, and will be with the next run', error)
-    })
+  const outbox = send && openOutbox(store, send)
   let queue = Promise.resolve()
   let waiting = 0
   const enqueue = (work: () => Promise<void>): void => {
@@ -68,6 +64,10 @@ export const openLineageLog = (
       waiting -= 1
     })
   }
+  if (outbox !== undefined)
+    enqueue(async () => {
+      await attempt('lineage events of earlier runs were not found', () => outbox.begin())
+    })
   return {
     emit: (event) => {
       const body = toJson(event)
@@ -102,7 +102,8 @@ export const openLineageLog = (
       await Promise.race([queue.then(() => outbox?.drained()), patience])
       clearTimeout(timer)
       if (waiting > 0) warnings.add(`${String(waiting)} lineage events were still being written when the run ended`)
-      await outbox?.stop()
+      const why = await outbox?.stop()
+      if (why !== undefined) warn('lineage events were not sent, and will be with the next run', why)
       return [...warnings]
     },
   }
