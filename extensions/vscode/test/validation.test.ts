@@ -1,5 +1,6 @@
+import { ecosystemSchema } from '@ecokit/registry/file'
 import { expect, test } from 'vitest'
-import { isEcosystemFile, referenceText, secretIn, validate, variableFor } from '../src/validation.ts'
+import { connectors, isEcosystemFile, referenceText, secretIn, validate, variableFor } from '../src/validation.ts'
 import { sampleEcosystem } from './host/workspace.ts'
 
 test('the sample is right', () => {
@@ -17,6 +18,31 @@ test('a mistake is found at its line and column, counted from 0, in the words of
       endColumn: 20,
     },
   ])
+})
+
+const withRules = (rule: string): string => `version: 1
+partners:
+  mlflow: { connector: mlflow, config: { trackingUri: 'http://127.0.0.1:5001' } }
+  lake: { connector: local, config: { database: lake.duckdb } }
+pipelines:
+  p:
+    source: mlflow
+    sink: lake
+    schedule: { cron: '0 3 * * *', timezone: Europe/Berlin }
+    streams:
+      runs: { contract: freeze, quality: [{ rule: ${rule}, field: run_id }] }
+`
+
+test('schedules, contracts and quality rules are judged, completed and explained', () => {
+  expect(validate(withRules('not_null'), 'ecosystem.yaml')).toEqual([])
+  expect(validate(withRules('notnull'), 'ecosystem.yaml')).toMatchObject([
+    { message: 'pipelines.p.streams.runs.quality.0.rule: unknown value `notnull`; did you mean `not_null`?' },
+  ])
+  const { properties } = ecosystemSchema(connectors) as {
+    properties: { pipelines: { additionalProperties: { properties: Record<string, { description: string }> } } }
+  }
+  const fields = properties.pipelines.additionalProperties.properties
+  for (const name of ['schedule', 'contract', 'parallel']) expect(fields[name]?.description).toMatch(/\.$/)
 })
 
 test('a text that is no YAML is one finding, with no field before its message', () => {
