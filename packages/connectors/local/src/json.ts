@@ -13,19 +13,15 @@ export const isWellFormed = (text: string): boolean => (text as unknown as { isW
 // An integer beyond 2^53 has 16 digits or more; the digits of a fraction do not matter.
 const suspect = /(?<![\d.])\d{16,}(?![\d.eE])/
 
-// V8 13.6 (Node 24) gives an escaped key of one character as a backslash, once it has seen some (tried: `{"\n":1}`, `{"\"":1}`); longer keys, and texts
-// that are no keys, are right. Such keys are parsed with a longer name. A quote without a backslash before it begins a text, or has ended one.
-const escapedKey = /(?<!\\)"(\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt]))"(?=\s*:)/g
-const hasEscapedKey = /(?<!\\)"\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt])"\s*:/
-const renamed = (value: unknown, mark: string): unknown => {
-  if (Array.isArray(value)) return value.map((item) => renamed(item, mark))
+// V8 13.6 (Node 24) may give the first characters of an escaped key as they are written, where it has seen a text of those characters before: `{"\n":1}` becomes
+// `{"\\":1}`, most of the time. Texts that are no keys are right. So such keys are parsed under other names. A quote without a backslash before it begins
+// a text or has ended one, and no backslash stands between texts.
+const escapedKey = /(?<!\\)"([^"\\]*\\.(?:[^"\\]|\\.)*)"(?=\s*:)/g
+const renamed = (value: unknown, mark: string, names: readonly string[]): unknown => {
+  if (Array.isArray(value)) return value.map((item) => renamed(item, mark, names))
   if (!isObject(value)) return value
-  return Object.fromEntries(
-    Object.entries(value).map(([key, field]) => [
-      key.endsWith(mark) ? key.slice(0, -mark.length) : key,
-      renamed(field, mark),
-    ]),
-  )
+  const nameOf = (key: string): string => (key.startsWith(mark) ? (names[Number(key.slice(mark.length))] ?? key) : key)
+  return Object.fromEntries(Object.entries(value).map(([key, field]) => [nameOf(key), renamed(field, mark, names)]))
 }
 
 const parse = (text: string): unknown =>
@@ -42,13 +38,18 @@ const parse = (text: string): unknown =>
 
 /** JSON.parse, except that an integer beyond 2^53 becomes a bigint, and that keys are right. */
 export const parseJson = (text: string): unknown => {
-  if (!hasEscapedKey.test(text)) return parse(text)
-  // A character of nobody's that does not stand in the text, written out or not.
+  if (!text.includes('\\') || text.search(escapedKey) < 0) return parse(text)
+  // Begins with a character of nobody's that does not stand in the text, written out or not.
   const lower = text.toLowerCase()
   let code = 0xe000
-  while (text.includes(String.fromCharCode(code)) || lower.includes(`\\u${code.toString(16)}`)) code += 1
+  while (lower.includes(String.fromCharCode(code)) || lower.includes(`\\u${code.toString(16)}`)) code += 1
   const mark = String.fromCharCode(code)
-  return renamed(parse(text.replaceAll(escapedKey, (_whole, key: string) => `"${key}${mark}"`)), mark)
+  const names: string[] = []
+  const plain = text.replaceAll(escapedKey, (_whole, key: string) => {
+    names.push(JSON.parse(`"${key}"`) as string)
+    return `"${mark}${names.length - 1}"`
+  })
+  return renamed(parse(plain), mark, names)
 }
 
 type Schema = Readonly<Record<string, unknown>>

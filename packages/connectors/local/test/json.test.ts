@@ -22,6 +22,7 @@ const key = fc.oneof(
     '\n\ue001',
   ),
   fc.string({ maxLength: 3 }),
+  fc.constantFrom(':\n', 'a\nb', 'a\\n', 'a\\', '\n\\', ':'),
 )
 const escaped = (text: string, all: boolean): string =>
   all
