@@ -16,12 +16,7 @@ const narrow = ({ optional, ...field }: Field, rule: RowRule): Field | undefined
   if (rule.rule === 'range') {
     const { min = -Infinity, max = Infinity } = rule
     if (typeof min === 'string' || typeof max === 'string') return undefined
-    if (form.kind === 'double')
-      return kept({
-        ...form,
-        ...(min > -Infinity && { minimum: Math.max(min, form.minimum ?? -Infinity) }),
-        ...(max < Infinity && { maximum: Math.min(max, form.maximum ?? Infinity) }),
-      })
+    // The scanner has no quick words for bounds of doubles: to read each record is five times as fast.
     if (form.kind !== 'integer' || [min, max].some((bound) => Math.abs(bound) > 2 ** 62 && Number.isFinite(bound)))
       return undefined
     const low = min === -Infinity ? undefined : BigInt(Math.ceil(min))
@@ -50,6 +45,13 @@ const isRequired = ({ form, optional }: Field): boolean =>
 
 /** The lines of proven NDJSON that may break a rule, found without making objects. */
 export type Sieve = (bytes: Uint8Array) => readonly { readonly index: number; readonly text: string }[]
+
+/** True where JSON.parse reads the fields that the rules look at without changing a value: no integer beyond 2^53 can stand in them. */
+export const readsPlainly = (form: Struct, fields: readonly string[]): boolean =>
+  fields.every((name) => {
+    const kind = form.fields.find((field) => field.name === name)?.form.kind
+    return kind === 'string' || kind === 'timestamp' || kind === 'double' || kind === 'boolean'
+  })
 
 /** Opens the sieve for records of a form; undefined where a rule asks for something that forms have no words for, so that each record must be read. */
 export const openSieve = (

@@ -7,7 +7,7 @@ import { parseExact } from './lines.ts'
 import type { PlannedStream } from './plan.ts'
 import { qualityHistory, type QualityHistory, type RuleResult } from './quality-results.ts'
 import { rowRules, tableRules, type PlannedRule } from './quality-rules.ts'
-import { linesOf, openSieve, withoutLines } from './quality-sieve.ts'
+import { linesOf, openSieve, readsPlainly, withoutLines } from './quality-sieve.ts'
 import { judgeTable, needsQuery, whyNot, type Finding, type Query } from './quality-table.ts'
 import { instantOf, openRule, type RowRule } from './quality-values.ts'
 import type { PassMode, Pipeline } from './types.ts'
@@ -112,9 +112,13 @@ export const openQuality = (options: QualityOptions): Quality => {
       index += 1
     }
   }
-  const judgeLine = (text: string): Omit<InvalidRecord, 'record'> | undefined => {
+  const { form } = options
+  const plainly =
+    form !== undefined &&
+    readsPlainly(form, [...counters.map(({ planned }) => planned.rule.field), ...watched.map(({ field }) => field)])
+  const judgeLine = (text: string, proven: boolean): Omit<InvalidRecord, 'record'> | undefined => {
     try {
-      return judgeOne(parseExact(text) as AnyRecord)
+      return judgeOne((proven && plainly ? JSON.parse(text) : parseExact(text)) as AnyRecord)
     } catch (error) {
       if (error instanceof SyntaxError) return { field: '', reason: 'not JSON' }
       throw error
@@ -126,7 +130,7 @@ export const openQuality = (options: QualityOptions): Quality => {
     const left = new Set<number>()
     const putAside: InvalidRecord[] = []
     for (const { index, text } of lines) {
-      const reason = judgeLine(text)
+      const reason = judgeLine(text, batch.proven === true)
       if (reason === undefined) continue
       left.add(index)
       putAside.push({ ...reason, record: text })
