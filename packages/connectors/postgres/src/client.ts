@@ -32,6 +32,8 @@ export interface Session {
   end(): Promise<void>
   /** Without a farewell: for a read that is left in the middle. */
   destroy(): void
+  /** The same, and the server is asked to stop what it does. */
+  stop(): void
 }
 
 type Tls = Readonly<Record<string, unknown>> | false
@@ -121,6 +123,8 @@ export const openSession = async (place: Place, options: CallOptions = {}): Prom
       readonly rows: readonly (readonly Value[])[]
     }[]
     version = Number(answers.at(-1)?.rows[0]?.[0])
+    // A server that does not notice that we are gone would go on; not every version and platform has it.
+    await client.query("SET client_connection_check_interval TO '5s'").catch(() => undefined)
   } catch (thrown) {
     opened.socket.destroy()
     if (options.signal?.aborted === true) throw cancelled(partner)
@@ -221,6 +225,7 @@ const sessionOf = (place: Place, client: Client, version: number, lost: () => bo
       }
     },
     destroy,
+    stop: () => void askToStop(place, client).catch(destroy).then(destroy),
     end: async () => {
       if (lost()) return
       const timer = setTimeout(destroy, cancelTimeoutMs)

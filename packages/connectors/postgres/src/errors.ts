@@ -70,7 +70,7 @@ const ofServer = (state: string, thrown: Error & { readonly column?: unknown }, 
       details: { partnerCode },
       retryable: true,
     })
-  if (state === '2BP01' || state === '0A000')
+  if (state === '2BP01' || (state === '0A000' && thrown.message.startsWith('cannot alter')))
     return integrationError('conflict', {
       partner,
       what,

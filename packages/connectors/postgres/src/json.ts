@@ -99,9 +99,12 @@ const names: Readonly<Record<string, number>> = { NaN, Infinity, '-Infinity': -I
 /** Reads back what `jsonText` wrote under the same schema. */
 export const readJson = (text: string, schema: unknown): unknown => {
   const value = parseJson(text)
-  return /"(?:NaN|-?Infinity)"/.test(text) ? revive(value, schema) : value
+  return schema !== undefined && (/"(?:NaN|-?Infinity)"/.test(text) || suspect.test(text))
+    ? revive(value, schema)
+    : value
 }
 const revive = (value: unknown, schema: unknown): unknown => {
+  if (typeof value === 'bigint') return isNumber(schema) ? Number(value) : value
   if (typeof value === 'string') return isNumber(schema) && Object.hasOwn(names, value) ? names[value] : value
   if (Array.isArray(value)) return value.map((item) => revive(item, inside(schema, undefined)))
   if (!isObject(value)) return value

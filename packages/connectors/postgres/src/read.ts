@@ -19,7 +19,7 @@ const withSession = async function* <T>(
 ): AsyncIterable<T> {
   const session = await openSession(place, options)
   let whole = false
-  const stop = () => session.destroy()
+  const stop = () => session.stop()
   options.signal?.addEventListener('abort', stop, { once: true })
   try {
     yield* work(session)
@@ -31,7 +31,7 @@ const withSession = async function* <T>(
     options.signal?.removeEventListener('abort', stop)
     // A reader who leaves in the middle does not wait for the rest.
     if (whole) await session.end()
-    else session.destroy()
+    else if (options.signal?.aborted !== true) session.destroy()
   }
 }
 

@@ -1,5 +1,12 @@
 import { connect } from 'node:net'
-import { integrationError, type OpenedSocket, type SocketOptions } from '@ecokit/contracts'
+import {
+  integrationError,
+  isIntegrationError,
+  type ErrorCode,
+  type OpenedSocket,
+  type SocketOptions,
+} from '@ecokit/contracts'
+import { systemClock } from './clock.ts'
 import type { Host } from './hosts.ts'
 import { reachOf } from './reach.ts'
 import { guardedLookup } from './transport.ts'
@@ -33,6 +40,19 @@ export const openSocket = async (
   const reach = reachOf(partner, origin, hosts, runtime.privateNetworks)
   const refusal = reach.refusal()
   if (refusal !== undefined) throw refusal
+  const { now } = runtime.clock ?? systemClock
+  const startedAt = now()
+  const tell = (code?: ErrorCode): void => {
+    try {
+      runtime.observe?.({
+        ...{ partner, method: 'CONNECT', host: place, path: '', attempt: 1, startedAt },
+        ...{ durationMs: now() - startedAt, requestBytes: 0, replyBytes: 0 },
+        ...(code !== undefined && { code }),
+      })
+    } catch {
+      // An observer's fault is not the connection's.
+    }
+  }
   const signals = [options.signal, closed].filter((signal) => signal !== undefined)
   const timeoutMs = options.timeoutMs ?? connectTimeoutMs
   const socket = connect({ host, port, lookup: guardedLookup(reach, runtime.lookup) })
@@ -69,8 +89,9 @@ export const openSocket = async (
       throw reach.refusal(address) ?? Object.assign(new Error('closed at once'), { code: 'ECONNRESET' })
   } catch (thrown) {
     socket.on('error', () => {}).destroy()
+    tell(isIntegrationError(thrown) ? thrown.code : 'unavailable')
+    if (isIntegrationError(thrown)) throw thrown
     const { code, errors } = thrown as { code?: unknown; errors?: readonly { code?: unknown }[] }
-    if ('ecokit' in (thrown as object)) throw thrown
     const cause = [code, ...(errors ?? []).map((each) => each.code)].find((each) => typeof each === 'string')
     throw integrationError('unavailable', {
       partner,
@@ -79,6 +100,7 @@ export const openSocket = async (
       details: cause === undefined ? {} : { cause },
     })
   }
+  tell()
   const { minVersion = 'TLSv1.3', ca } = runtime.tls ?? {}
   return { socket, tls: { minVersion, ...(ca !== undefined && { ca }) } }
 }

@@ -140,7 +140,7 @@ export const manifestRules: readonly Rule[] = [
           if (!fields.includes(field.split('.')[0] ?? ''))
             fail(`"${host}" names {${field}}, which the config does not have`)
         const plain = host.replace(/\{[^}]*\}/g, 'x').replace(/^https?:\/\//, '')
-        if (!/^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d+)?$/i.test(plain)) fail(`"${host}" is no host`)
+        if (!/^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::(?:\d+|x))?$/i.test(plain)) fail(`"${host}" is no host`)
       }
       if (new Set(manifest.hosts).size < manifest.hosts.length) fail('a host stands there twice')
     },

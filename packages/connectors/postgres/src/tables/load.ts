@@ -41,3 +41,22 @@ export const load = async (
   await attempt(rows, 0)
   return rejected
 }
+
+/** Copies rows that are made already; false, with nothing changed, where the server refuses some of them. */
+export const loadBytes = async (
+  session: Session,
+  copy: string,
+  bytes: Uint8Array,
+  inside: boolean,
+): Promise<boolean> => {
+  if (inside) await session.run('SAVEPOINT ecokit_load')
+  try {
+    await session.copyIn(copy, [bytes])
+  } catch (thrown) {
+    if (!isAboutRows(thrown)) throw thrown
+    if (inside) await session.run('ROLLBACK TO SAVEPOINT ecokit_load')
+    return false
+  }
+  if (inside) await session.run('RELEASE SAVEPOINT ecokit_load')
+  return true
+}

@@ -4,7 +4,7 @@ import { stopIfAborted } from '../errors.ts'
 import type { Session } from '../client.ts'
 import type { Place } from '../place.ts'
 
-const waitMs = 10_000
+const waitMs = 5000
 
 /** Takes the right to write one table, for as long as the session lives; waits for it, then fails with `conflict`. */
 export const lockTable = async (

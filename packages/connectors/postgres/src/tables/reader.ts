@@ -1,21 +1,26 @@
 import type { AnyRecord, Batch } from '@ecokit/contracts'
 import { linesOf, parseLine, rowMaker, sortRecords } from '../rows.ts'
 import { refuse } from '../refused.ts'
+import { openCutter } from './cut.ts'
 import type { Rejected, Row } from '../rows.ts'
+import type { Cut } from './cut.ts'
 import type { Target } from './target.ts'
 
 /** How long a key may be: an entry of PostgreSQL's indexes holds 2704 bytes. */
 const keyBytes = 2600
 
-/** Makes rows of batches. */
-export const batchReader = ({
-  columns,
-  keys,
-  options,
-}: Target): ((batch: Batch<AnyRecord>) => {
-  readonly rows: readonly Row[]
-  readonly rejected: readonly Rejected[]
-}) => {
+const givers = function* (bytes: Uint8Array): Iterable<() => unknown> {
+  for (const line of linesOf(bytes)) yield () => parseLine(line)
+}
+
+/** The two roads by which a writer makes rows of batches. */
+export interface Roads {
+  /** Any batch, through objects. */
+  read(batch: Batch<AnyRecord>): { readonly rows: readonly Row[]; readonly rejected: readonly Rejected[] }
+  /** Proven NDJSON, without them. */
+  cut(lines: Uint8Array, tail: (place: number) => string): Cut
+}
+export const openRoads = ({ columns, keys, options }: Target): Roads => {
   const plain = rowMaker(columns)
   const places = keys.map((key) => columns.findIndex(({ name }) => name === key))
   const withKey = (record: unknown): string => {
@@ -25,17 +30,17 @@ export const batchReader = ({
     const length = places.reduce((sum, place) => sum + Buffer.byteLength(fields[place] ?? ''), 0)
     return length <= keyBytes ? row : refuse(`the key has ${length} bytes, and an index holds ${keyBytes}`)
   }
-  const makeRow = options.disposition === 'merge' ? withKey : plain
-  return (batch) => {
-    if (batch.encoding === 'records')
-      return sortRecords(
-        batch.records.map((record) => () => record),
-        makeRow,
-      )
-    if (batch.encoding === 'arrow') return { rows: [], rejected: [] }
-    return sortRecords(
-      Iterator.from(linesOf(batch.bytes)).map((line) => () => parseLine(line)),
-      makeRow,
-    )
+  const merge = options.disposition === 'merge'
+  const makeRow = merge ? withKey : plain
+  return {
+    read: (batch) => {
+      if (batch.encoding === 'records')
+        return sortRecords(
+          batch.records.map((record) => () => record),
+          makeRow,
+        )
+      return batch.encoding === 'ndjson' ? sortRecords(givers(batch.bytes), makeRow) : { rows: [], rejected: [] }
+    },
+    cut: openCutter(columns, makeRow, merge ? keyBytes : Infinity),
   }
 }
