@@ -1,4 +1,4 @@
-/** What a broken rule does: `warn` tells, `quarantine` puts the records aside (rules over a table as a whole: the same as `warn`), `stop` fails the stream before its rows become visible. */
+/** What a broken rule does: `warn` tells, `quarantine` puts the records aside (rules over a table as a whole: the same as `warn`), `stop` fails the stream before what breaks it becomes visible: of a pass that replaces its table nothing does, of one that commits step by step what was committed before stays. */
 export type Severity = 'warn' | 'quarantine' | 'stop'
 
 /** Something that a stream's records must keep to, beside their schema. Fields are those of the stream; where a pipeline renames them, the pipeline's own rules use the new names. */
@@ -13,6 +13,7 @@ export type QualityRule = {
   | { readonly rule: 'unique'; readonly fields: readonly string[] }
   /** Inclusive; numbers, or times as ISO 8601. Null passes. */
   | { readonly rule: 'range'; readonly field: string; readonly min?: number | string; readonly max?: number | string }
+  /** Null passes. */
   | { readonly rule: 'set'; readonly field: string; readonly values: readonly (string | number | boolean)[] }
   /** A JavaScript regular expression without flags that is found in the text. Null passes. */
   | { readonly rule: 'regex'; readonly field: string; readonly pattern: string }
