@@ -37,6 +37,10 @@ const keptMs = 30 * 86_400_000
 /** SQLite takes 32,766 values in a statement; this is far below, and a transaction of milliseconds. */
 const rowsAtOnce = 500
 
+const asidesAtOnce = 100
+const insertAsides = (within: Store['db'], part: readonly NewRow<'quarantine'>[]) =>
+  within.insertInto('quarantine').values(part).compile()
+
 export const openLedger = (store: Store, run: string, now: () => number): Ledger => {
   const { db } = store
   const touch = (name: string, patch: StreamPatch, within: Store['db']) =>
@@ -56,6 +60,7 @@ export const openLedger = (store: Store, run: string, now: () => number): Ledger
       .execute()
     return rows[0]?.cancel_requested_at != null
   }
+  let fullPart: ReturnType<typeof insertAsides> | undefined
   return {
     open: async ({ window, ...given }) => {
       const row = {
@@ -142,11 +147,29 @@ export const openLedger = (store: Store, run: string, now: () => number): Ledger
     },
     quarantine: async (rows) => {
       const at = now()
-      for (let from = 0; from < rows.length; from += rowsAtOnce)
-        await db
-          .insertInto('quarantine')
-          .values(rows.slice(from, from + rowsAtOnce).map((row) => ({ ...row, run_id: run, at })))
-          .execute()
+      // One transaction: each one waits for the disk.
+      await db.transaction().execute(async (transaction) => {
+        for (let from = 0; from < rows.length; from += asidesAtOnce) {
+          const part = rows
+            .slice(from, from + asidesAtOnce)
+            .map(({ pipeline, stream, field, reason, record }) => ({
+              run_id: run,
+              pipeline,
+              stream,
+              field,
+              reason,
+              record,
+              at,
+            }))
+          if (part.length < asidesAtOnce) {
+            await transaction.insertInto('quarantine').values(part).execute()
+            continue
+          }
+          // To build the statement costs more than to run it, and that of a full part is always the same.
+          fullPart ??= insertAsides(transaction, part)
+          await transaction.executeQuery({ ...fullPart, parameters: part.flatMap((row) => Object.values(row)) })
+        }
+      })
     },
     beat: () => beat(),
     finish: async (status, error, warnings) => {

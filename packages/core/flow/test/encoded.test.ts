@@ -55,6 +55,27 @@ test('lines that the sink refuses are put aside with their own text', async () =
   expect(found[0]).toMatchObject({ reason: 'thirds are not taken', field: '' })
 })
 
+test('thousands of refused lines are kept, each under its own reason and in order', async () => {
+  const disk = newDisk()
+  disk.refuses = ({ id }) => (Number(id) % 2 === 0 ? `${Number(id)} is even` : undefined)
+  const batches = [0, 1, 2].map((page) =>
+    ndjson(
+      Array.from({ length: 1_700 }, (_, index) => line(page * 1_700 + index)),
+      { page: page + 1 },
+    ),
+  )
+  const { pipeline, store } = await setUp(disk, batches)
+  const result = await run({ pipeline, store })
+  expect(only(result)).toMatchObject({ read: 5_100, written: 2_550, quarantined: 2_550 })
+  const found = (await listQuarantine(store, { limit: 10_000 })).toReversed()
+  expect(found.map(({ record, reason }) => [record, reason])).toEqual(
+    Array.from({ length: 2_550 }, (_, index) => [line(2 * index), `${2 * index} is even`]),
+  )
+  expect(
+    found.every(({ stream, pipeline: name, run: id }) => stream === 'items' && name === 'p' && id === result.id),
+  ).toBe(true)
+})
+
 test('a sink that takes no bytes gets the same values as objects', async () => {
   const disk = newDisk()
   const batches = [ndjson([line(1), line(2)], { page: 1 })]
