@@ -285,6 +285,7 @@ export const callsBreakers = (elsewhere: string): readonly Bad[] => [
         close: () => (used ? Promise.resolve() : Promise.reject(new Error('nothing to close'))),
       }
     }),
+    options: (options) => ({ ...options, without: { entries: 'connect reads it without the session' } }),
   },
   {
     rule: 'close.pending',

@@ -50,6 +50,20 @@ export const settingsBreakers = (): readonly Bad[] => [
     connector: bend({ streams: { notes: { ...stream({ schema: Note, primaryKey: ['id'] }), cursor: 'when' } } }),
   },
   {
+    rule: 'manifest.declared',
+    does: 'reads the same list for each of its parents',
+    connector: bend({
+      streams: {
+        ...notes.manifest.streams,
+        per_entry: stream({
+          schema: Note,
+          rest: { path: 'notes', records: 'items', partitions: { parent: 'entries', fields: { entry: 'id' } } },
+        }),
+      },
+    }),
+    options: (options) => ({ ...unread(options), without: { per_entry: 'it is only declared' } }),
+  },
+  {
     rule: 'manifest.sinks',
     does: 'commits nobody knows how',
     connector: bend({ sinks: { ...sinks, tables: { ...sinks.tables, commit: 'sometimes' } } }),

@@ -81,7 +81,21 @@ export const notes = defineConnector(
     hosts: ['{url}'],
     auth: { token: bearer() },
     provides: { notes: notesCapability },
-    streams: { notes: stream({ schema: Note, primaryKey: ['id'], cursor: 'seq' }) },
+    streams: {
+      notes: stream({ schema: Note, primaryKey: ['id'], cursor: 'seq' }),
+      // The same records, read by connect.
+      entries: stream({
+        schema: Note,
+        primaryKey: ['id'],
+        cursor: 'seq',
+        rest: {
+          path: 'notes',
+          records: 'items',
+          paging: { kind: 'token', parameter: 'from', next: 'next' },
+          incremental: { since: { parameter: 'since' } },
+        },
+      }),
+    },
     discovers: true,
     sinks: {
       tables: sink({
@@ -180,7 +194,7 @@ export const notesOptions = (server: { readonly url: string; readonly points: An
       'notes.get': { id: 'n1' },
       'notes.create': { text: 'hello' },
     },
-    streams: { notes: { atLeast: 8 } },
+    streams: { notes: { atLeast: 8 }, entries: { atLeast: 8 } },
     sinks: {
       tables: {
         table: { name: 'words', schema, primaryKey: ['id'] },

@@ -28,6 +28,7 @@ const checksOf = (schema: z.ZodType): readonly Def[] => {
 const stringForm = (schema: z.ZodType, path: string): Form => {
   const patterns: { source: string; flags: string }[] = []
   let [minLength, maxLength]: [number, number] = [0, Infinity]
+  let time: Form | undefined
   for (const check of checksOf(schema)) {
     const { check: kind, format, pattern } = check
     if (kind === 'min_length') minLength = Math.max(minLength, Number(check['minimum']))
@@ -40,10 +41,14 @@ const stringForm = (schema: z.ZodType, path: string): Form => {
     else if (kind === 'string_format' && format === 'datetime') {
       if (check['local'] === true || (check['precision'] ?? null) !== null)
         refuse(path, 'a time without a zone, or of one precision only')
-      return { kind: 'timestamp', ...(check['offset'] === true ? {} : { zoneOnlyZ: true }) }
+      time = { kind: 'timestamp', ...(check['offset'] === true ? {} : { zoneOnlyZ: true }) }
     } else if (kind === 'string_format' && pattern instanceof RegExp && !formatsInCode.has(String(format)))
       patterns.push({ source: pattern.source, flags: pattern.flags.replaceAll(/[gy]/g, '') })
     else refuse(path, `the check ${String(format ?? kind)} is code`)
+  }
+  if (time !== undefined) {
+    if (minLength > 0 || maxLength < Infinity || patterns.length > 0) refuse(path, 'a time with more checks')
+    return time
   }
   return {
     kind: 'string',
@@ -121,6 +126,10 @@ const structForm = (schema: z.ZodType, path: string): Form => {
 
 const convert = (schema: z.ZodType, path: string): Form => {
   const meta = z.globalRegistry.get(schema) as Def | undefined
+  // int64() and double() are one check each; what is more was added to them, and has their meta all the same.
+  const own = ['pipe', 'custom'].includes(String(defOf(schema)['type'])) ? 1 : 0
+  const added = checksOf(schema).filter(({ check }) => check === 'custom').length - own
+  if (meta?.['format'] !== undefined && added > 0) refuse(path, 'a refinement is code')
   if (meta?.['format'] === 'int64') return { kind: 'integer' }
   if (meta?.['format'] === 'decimal')
     return { kind: 'decimal', precision: Number(meta['precision']), scale: Number(meta['scale']) }

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { firstIssue, integrationError, isIntegrationError } from '@ecokit/contracts'
+import { firstIssue, int64, integrationError, isIntegrationError } from '@ecokit/contracts'
 import type { AnyRecord, InvalidRecord, RestStream } from '@ecokit/contracts'
 import { readJson } from '@ecokit/http'
 import { formOf, openScanner } from '@ecokit/json-scan'
@@ -91,19 +91,32 @@ const byteRoad = (options: RoadOptions, form: Struct): Road => {
 }
 
 const anything: Form = { kind: 'json', nullable: true }
-/** The schema without what its makers added as code, where that is all that keeps it from having a form. */
+type Def = z.core.$ZodTypeDef & Readonly<Record<string, unknown>>
+/** What a schema asks of the bytes, without what its makers added as code: as much as has a form. */
 const withoutCode = (schema: z.ZodType): z.ZodType => {
-  const { def } = schema._zod
-  const checks = def.checks?.filter((check) => check._zod.def.check !== 'custom')
-  return checks === undefined ? schema : z.core.clone(schema, { ...def, checks })
+  if ('form' in formOf(z.object({ field: schema }))) return schema
+  const meta = z.globalRegistry.get(schema)
+  if (meta?.['format'] === 'int64') return int64()
+  const def = schema._zod.def as unknown as Def
+  const inner = (name: string) => withoutCode(def[name] as z.ZodType)
+  if (def.type === 'pipe') return inner('in')
+  if (def.type === 'default' || def.type === 'prefault') return z.optional(inner('innerType'))
+  const parts = ['innerType', 'element', 'valueType'].filter((name) => def[name] !== undefined)
+  const shape = def['shape'] as Readonly<Record<string, z.ZodType>> | undefined
+  const bare = z.core.clone(schema, {
+    ...def,
+    ...Object.fromEntries(parts.map((name) => [name, inner(name)])),
+    ...(shape && {
+      shape: Object.fromEntries(Object.entries(shape).map(([name, field]) => [name, withoutCode(field)])),
+    }),
+    ...(def.checks && { checks: def.checks.filter((check) => check._zod.def.check !== 'custom') }),
+  } as never)
+  return meta === undefined ? bare : bare.register(z.globalRegistry, meta)
 }
 const fieldOf = (name: string, schema: z.ZodType): Field => {
-  for (const one of [schema, withoutCode(schema)]) {
-    const found = formOf(z.object({ [name]: one }))
-    const field = 'form' in found && found.form.kind === 'struct' ? found.form.fields[0] : undefined
-    if (field !== undefined) return field
-  }
-  return { name, form: anything, optional: true }
+  const found = formOf(z.object({ [name]: withoutCode(schema) }))
+  const field = 'form' in found && found.form.kind === 'struct' ? found.form.fields[0] : undefined
+  return field ?? { name, form: anything, optional: true }
 }
 /** As much of a schema with code in it as bytes can be proved by, so that its records meet the same rules as all others before the code sees them. */
 const gateOf = (schema: z.ZodType): Form => {
@@ -115,11 +128,27 @@ const gateOf = (schema: z.ZodType): Form => {
   return { kind: 'struct', fields, unknownFields: rest === 'never' ? 'refuse' : 'strip' }
 }
 
+/** What was read exactly, as the form means it: a double may look like a large integer. */
+export const valueOf = (form: Form, value: unknown): unknown => {
+  if (typeof value === 'bigint') return form.kind === 'double' ? Number(value) : value
+  if (typeof value !== 'object' || value === null) return value
+  if (form.kind === 'list') return (value as readonly unknown[]).map((item) => valueOf(form.item, item))
+  const inner = (name: string): Form | undefined =>
+    form.kind === 'map'
+      ? form.value
+      : form.kind === 'struct'
+        ? form.fields.find((one) => one.name === name)?.form
+        : undefined
+  if (form.kind !== 'map' && form.kind !== 'struct') return value
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, valueOf(inner(name) ?? anything, item)]))
+}
+
 /** Makes records of the bytes, for schemas with code in them and rows that are made by code. */
 const objectRoad = (options: RoadOptions): Road => {
   const { rest, schema, cursor, hidden } = options
   const { wire, map } = rest
-  const scan = pageScanner(options, wire === undefined ? gateOf(schema) : anything)
+  const gate = wire === undefined ? gateOf(schema) : anything
+  const scan = pageScanner(options, gate)
   const check = (
     type: z.ZodType,
     value: unknown,
@@ -157,7 +186,7 @@ const objectRoad = (options: RoadOptions): Road => {
       // The record as it came is what is put aside.
       const text = left?.record ?? lines[index - passed] ?? ''
       const refuse = (field: string, reason: string) => void refused.push({ record: text, field, reason })
-      const record = mended === undefined ? readJson(text) : mended.record
+      const record = mended === undefined ? valueOf(gate, readJson(text)) : mended.record
       const sent = wire === undefined ? { value: record } : check(wire, record, refuse)
       const row = sent && check(schema, map === undefined ? sent.value : map(sent.value), refuse)
       if (row !== undefined) records.push(row.value as AnyRecord)
