@@ -1,12 +1,28 @@
 // A process of its own that the tests kill: `node child.ts <what> <sink> <place>`. It goes on from where the sink says that it stopped.
 import { randomBytes } from 'node:crypto'
+import type { AnyRecord, Batch } from '@ecokit/contracts'
+import { writeFolder } from '../src/folder/write.ts'
 import { connect, local } from '../src/index.ts'
 import { errorOf, pageRecords, pagesOfPass, table, writing } from './pages.ts'
 
 const [what = '', sink = '', place = ''] = process.argv.slice(2)
 const connection = connect(local, { name: 'lake', config: sink === 'tables' ? { database: place } : { folder: place } })
 const say = (line: string) => process.stdout.write(`${line}\n`)
-const write = (options: Parameters<typeof connection.write>[1]) => connection.write(sink as 'tables', options)
+// Small parts, so that a kill meets segments that are being converted.
+const write = (options: Parameters<typeof connection.write>[1]) =>
+  sink === 'tables'
+    ? connection.write(sink, options)
+    : writeFolder({ folder: place, format: sink as 'parquet', partner: 'lake', partBytes: 20_000 }, options)
+/** Two of three pages come as proven lines, the others as records. */
+const batchOf = (page: number, rows: readonly AnyRecord[]): Batch<AnyRecord> =>
+  page % 3 === 0
+    ? { encoding: 'records', records: rows }
+    : {
+        encoding: 'ndjson',
+        proven: true,
+        bytes: Buffer.from(rows.map((row) => `${JSON.stringify(row)}\n`).join('')),
+        count: rows.length,
+      }
 
 const append = async (disposition: 'append' | 'merge') => {
   const writer = await write({ ...writing, table, disposition })
@@ -14,7 +30,7 @@ const append = async (disposition: 'append' | 'merge') => {
   say('ready')
   for (;;) {
     page += 1
-    await writer.write({ encoding: 'records', records: pageRecords(page, disposition) })
+    await writer.write(batchOf(page, pageRecords(page, disposition)))
     await writer.commit({ page })
   }
 }
@@ -32,7 +48,7 @@ const overwrite = async (prune: boolean) => {
     if (first) say('ready')
     for (let page = Number(from?.['page'] ?? 0) + 1; page <= pagesOfPass; page += 1) {
       const records = pageRecords(page, 'append').map((record) => ({ ...record, pass, id: `${pass % 3}-${record.id}` }))
-      await writer.write({ encoding: 'records', records })
+      await writer.write(batchOf(page, records))
       await writer.commit({ pass, page }, { final: page === pagesOfPass })
     }
     await writer[Symbol.asyncDispose]()
@@ -48,7 +64,7 @@ const fill = async () => {
         ...record,
         text: randomBytes(page * 1000).toString('base64'),
       }))
-      await writer.write({ encoding: 'records', records })
+      await writer.write(batchOf(page, records))
       await writer.commit({ page })
     }
   } catch (thrown) {
