@@ -113,7 +113,7 @@ test('lineage: the datasets, and where a column comes from and goes to', async (
   expect(datasets.find(({ name }) => name === 'orders')?.fields).toEqual(
     expect.arrayContaining(['id', 'amount', 'updated']),
   )
-  const table = datasets.find(({ name }) => /people/.test(name))
+  const table = datasets.find(({ name }) => name.includes('people'))
   expect(table?.fields).toContain('id')
   expect((await quick('lineage')).out).toMatch(/^NAMESPACE +DATASET +COLUMNS\n/)
   const up = await quick('lineage', 'people.id', '--upstream')
@@ -179,6 +179,30 @@ test('contract: a stream whose schema has changed waits, is shown, and goes on w
   expect((await later('sync', 'orders-to-lake')).code).toBe(0)
   expect((await quick('contract')).code).toBe(0)
   expect((await quick('contract', 'accept', 'orders-to-lake')).out).toBe('nothing of orders-to-lake was waiting\n')
+})
+
+test('a pipeline that cannot begin keeps no other from running', async () => {
+  const other = await openFolder()
+  await writeFile(
+    join(other.folder, 'ecosystem.yaml'),
+    `version: 1
+partners:
+  shop: { connector: shop, config: { url: '${shop.url}' } }
+  lake: { connector: local, config: { database: lake.duckdb } }
+  nowhere: { connector: local, config: { folder: nowhere } }
+pipelines:
+  broken: { source: nowhere, sink: lake, streams: [things] }
+  good: { source: shop, sink: lake, streams: { customers: { deletes: hard } } }
+`,
+  )
+  const { code, out, err } = await start(other.folder, ['sync', '--json'], {}, '', binWithShop).ended
+  expect(code).not.toBe(0)
+  expect((JSON.parse(out) as { pipeline: string; status: string }[]).at(-1)).toMatchObject({
+    pipeline: 'good',
+    status: 'completed',
+  })
+  expect(err).toMatch(/^error: .*nowhere/m)
+  await other.remove()
 })
 
 test('Ctrl-C cancels a run, says so, and the next one goes on', async () => {

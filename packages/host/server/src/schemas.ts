@@ -139,6 +139,10 @@ export const connector = z
           name: z.string(),
           accepts: z.array(encoding).readonly(),
           dispositions: z.array(disposition).readonly(),
+          deletes: z
+            .array(z.enum(['hard', 'soft']))
+            .readonly()
+            .describe('What it can do with records that are gone'),
           commit: z.enum(['transaction', 'idempotent', 'at_least_once']),
           schema: schemaOfSchema().optional(),
         }),

@@ -39,10 +39,11 @@ export const connectorView = ({ manifest }: AnyConnector): ConnectorView => {
       schema: jsonSchema(schema),
     })),
     discovers: manifest.discovers ?? false,
-    sinks: Object.entries(sinks).map(([name, { accepts, dispositions, commit, schema }]) => ({
+    sinks: Object.entries(sinks).map(([name, { accepts, dispositions, deletes = [], commit, schema }]) => ({
       name,
       accepts,
       dispositions,
+      deletes,
       commit,
       ...(schema === undefined ? {} : { schema: jsonSchema(schema, 'input') }),
     })),

@@ -65,6 +65,23 @@ test('a pipeline with an interval runs at start and again, never beside itself, 
   await setting.close()
 })
 
+test('a pipeline with a schedule runs when its time comes, and that stands in the audit log', async () => {
+  const setting = await openSetting({
+    pipelines: "  lab-to-lake: { source: lab, sink: lake, schedule: { cron: '* * * * * *' } }",
+  })
+  const runs = async () => ((await setting.get('/api/runs')).body as { runs: Run[] }).runs
+  const run = await until(async () => (await runs()).find(({ status }) => status === 'completed'))
+  expect(run).toMatchObject({ trigger: 'schedule', pipeline: 'lab-to-lake' })
+  const { schedules } = (await setting.get('/api/schedules')).body as { schedules: unknown[] }
+  expect(schedules).toMatchObject([{ pipeline: 'lab-to-lake', schedule: { timezone: 'UTC', missed: 'catch_up' } }])
+  const log = await setting.runtime.safe.audit()
+  expect(await log.list({ action: 'pipeline.sync', limit: 1 })).toMatchObject([
+    { actor: 'schedule', target: 'pipeline/lab-to-lake' },
+  ])
+  expect(setting.errors).toEqual([])
+  await setting.close()
+})
+
 test('a scheduled pipeline that cannot begin says so once, and in the list of pipelines', async () => {
   const setting = await openSetting({
     pipelines: '  lab-to-lake: { source: lab, sink: lake, every: 1s }',

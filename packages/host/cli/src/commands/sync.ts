@@ -1,6 +1,7 @@
 import { getRun, listRuns } from '@ecokit/flow'
 import type { RunResult } from '@ecokit/flow'
 import type { EcosystemRuntime, SyncRequest } from '@ecokit/server/ecosystem'
+import { errorLine, exitOf } from '../explain.ts'
 import { withRuntime } from '../open.ts'
 import { openProgress } from '../output/progress.ts'
 import type { Expected } from '../output/progress.ts'
@@ -81,13 +82,21 @@ export const syncPipeline = (
       return run.status === 'completed' ? exits.done : exits.failed
     }
     const runs: RunResult[] = []
+    const codes: number[] = []
     for (const name of names) {
       if (signal.aborted) break
-      runs.push(await runOne(invocation, runtime, name, wanted, signal))
+      try {
+        const run = await runOne(invocation, runtime, name, wanted, signal)
+        runs.push(run)
+        codes.push(run.status === 'completed' ? exits.done : exits.failed)
+      } catch (thrown) {
+        // One that cannot begin keeps no other from running.
+        terminal.note(errorLine(terminal, thrown))
+        codes.push(exitOf(thrown))
+      }
     }
     if (json) await terminal.out(`${JSON.stringify(runs, undefined, 2)}\n`)
-    const done = runs.length === names.length && runs.every(({ status }) => status === 'completed')
-    return done ? exits.done : exits.failed
+    return codes.length < names.length ? exits.failed : Math.max(...codes)
   })
 
 export interface BackfillOptions {
