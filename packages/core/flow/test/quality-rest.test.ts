@@ -65,7 +65,7 @@ const open = (url: string): AnyConnection => {
           mapped: stream({
             schema: order,
             primaryKey: ['id'],
-            rest: { ...rest, wire: order, map: (one) => ({ ...one }) },
+            rest: { ...rest, wire: order, map: (one: z.output<typeof order>) => ({ ...one }) },
           }),
         },
       },
@@ -111,8 +111,7 @@ test('rules say the same of proven bytes and of objects, and what they put aside
         expect(result).toMatchObject({ status: 'completed' })
         const { read, written, quarantined } = only(result)
         const rows: AnyRecord[] = []
-        for await (const batch of sink.read?.(table) ?? [])
-          if (batch.encoding === 'records') rows.push(...batch.records)
+        for await (const batch of sink.read(table)) if (batch.encoding === 'records') rows.push(...batch.records)
         expect(rows).toHaveLength(written)
         const aside = await listQuarantine(store, { run: result.id, limit: 2_000 })
         said.push({
