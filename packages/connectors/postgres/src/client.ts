@@ -103,13 +103,16 @@ export const openSession = async (place: Place, options: CallOptions = {}): Prom
     stream: () => connected(opened.socket),
     connectionTimeoutMillis: connectTimeoutMs,
     application_name: 'ecokit',
-    // Said here, so that PGOPTIONS and its like say nothing.
-    options: '',
     client_encoding: 'UTF8',
     keepAlive: true,
     types: { getTypeParser: () => (text: unknown) => text },
   } as ConstructorParameters<typeof Client>[0])
-  const { connection } = client as unknown as { readonly connection: Connection }
+  const { connection, connectionParameters } = client as unknown as {
+    readonly connection: Connection
+    readonly connectionParameters: { options?: string }
+  }
+  // pg takes an empty text here for none, and asks PGOPTIONS.
+  delete connectionParameters.options
   connection.prependListener('authenticationCleartextPassword', () => (clear = true))
   let gone = false
   client.on('error', () => (gone = true)).on('end', () => (gone = true))

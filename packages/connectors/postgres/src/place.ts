@@ -1,4 +1,3 @@
-import { isIP } from 'node:net'
 import { integrationError } from '@ecokit/contracts'
 import type { OpenSocket } from '@ecokit/contracts'
 import { z } from 'zod'
@@ -45,7 +44,7 @@ export interface Place {
 }
 
 const isHere = (host: string): boolean =>
-  host === 'localhost' || host.endsWith('.localhost') || (isIP(host) === 4 && host.startsWith('127.'))
+  host === 'localhost' || host.endsWith('.localhost') || /^127(?:\.\d{1,3}){3}$/.test(host)
 
 export const placeOf = (opening: {
   readonly partner: string

@@ -10,7 +10,7 @@ const holds = (wider: string, narrower: string): boolean => {
   if (wider === 'bigint') return narrower === 'integer' || narrower === 'smallint'
   if (wider === 'integer') return narrower === 'smallint'
   if (wider === 'double precision') return narrower === 'real'
-  if (wider === 'text') return /^character varying/.test(narrower)
+  if (wider === 'text') return narrower.startsWith('character varying')
   const [one, other] = [numeric.exec(wider), numeric.exec(narrower)]
   if (one === null) return false
   if (one[1] === undefined) return other !== null || whole[narrower] !== undefined

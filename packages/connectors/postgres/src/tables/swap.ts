@@ -42,10 +42,8 @@ export const swap = async (
   const [target, source] = [qualified(schema, table), qualified(schema, rows)]
   const found = await present(session, schema, table)
   const same =
-    found !== undefined &&
-    found.columns.size === columns.length &&
-    columns.every(({ name, sql }) => found.columns.get(name) === sql)
-  if (found !== undefined && same && (await hasAttachments(session, found.oid, table))) {
+    found?.columns.size === columns.length && columns.every(({ name, sql }) => found.columns.get(name) === sql)
+  if (same && (await hasAttachments(session, found.oid, table))) {
     const names = identifiers(columns.map(({ name }) => name))
     await session.run(`DELETE FROM ${target}`)
     await session.run(`INSERT INTO ${target} (${names}) SELECT ${names} FROM ${source}`)

@@ -1,4 +1,4 @@
-import { integrationError } from '@ecokit/contracts'
+import { integrationError, isIntegrationError } from '@ecokit/contracts'
 import type { AnyRecord, Batch, Checkpoint, WriteOptions, Writer, Written } from '@ecokit/contracts'
 import { openSession } from '../client.ts'
 import { cancelled, isPassing, serverError, stopIfAborted } from '../errors.ts'
@@ -157,7 +157,13 @@ const tableWriter = (session: Session, target: Target): Writer<AnyRecord> => {
         stopIfAborted(signal ?? options.signal, partner)
         if (disposed) throw cancelled(partner)
         if (broken !== undefined) throw broken
-        return session.within(signal ?? options.signal, work)
+        try {
+          return await session.within(signal ?? options.signal, work)
+        } catch (thrown) {
+          // What was cancelled was not cleared away behind it.
+          if (isIntegrationError(thrown, 'cancelled')) broken = thrown
+          throw thrown
+        }
       })
     } catch (thrown) {
       throw serverError(thrown, { partner, what: `${what} table ${table}`, table })
