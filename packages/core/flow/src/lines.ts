@@ -8,15 +8,21 @@ declare const JSON: {
 const feed = 10
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
-const isBlank = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 32 || byte === 9 || byte === 13)
+/** True where a line holds nothing but white space. */
+const isBlank = (bytes: Uint8Array, start: number, end: number): boolean => {
+  for (let at = start; at < end; at += 1) {
+    const byte = bytes[at]
+    if (byte !== 32 && byte !== 9 && byte !== 13) return false
+  }
+  return true
+}
 
-/** The lines of NDJSON that hold something, in order. */
-const linesOf = function* (bytes: Uint8Array): Iterable<Uint8Array> {
+/** Calls `line` with the bounds of each line that holds something, until it says that it has seen enough. */
+const eachLine = (bytes: Uint8Array, line: (start: number, end: number) => boolean): void => {
   for (let start = 0; start < bytes.length;) {
     const found = bytes.indexOf(feed, start)
     const end = found === -1 ? bytes.length : found
-    const line = bytes.subarray(start, end)
-    if (!isBlank(line)) yield line
+    if (!isBlank(bytes, start, end) && line(start, end)) return
     start = end + 1
   }
 }
@@ -26,12 +32,12 @@ export const linesAt = (bytes: Uint8Array, wanted: readonly number[]): ReadonlyM
   const left = new Set(wanted)
   const found = new Map<number, string>()
   if (left.size === 0) return found
-  let index = 0
-  for (const line of linesOf(bytes)) {
-    if (left.delete(index)) found.set(index, decoder.decode(line).trim())
-    if (left.size === 0) break
+  let index = -1
+  eachLine(bytes, (start, end) => {
     index += 1
-  }
+    if (left.delete(index)) found.set(index, decoder.decode(bytes.subarray(start, end)).trim())
+    return left.size === 0
+  })
   return found
 }
 
@@ -51,16 +57,20 @@ export const parseExact = (text: string): unknown =>
       )
     : JSON.parse(text, undefined as never)
 
-const recordIn = (line: Uint8Array, good: boolean): AnyRecord | InvalidRecord => {
+/** The record of a line, or why there is none. */
+const recordIn = (
+  line: Uint8Array,
+  good: boolean,
+): { readonly record: AnyRecord } | { readonly invalid: InvalidRecord } => {
   const text = decoder.decode(line)
-  if (!good && !isUtf8(line)) return { record: text, field: '', reason: 'not UTF-8' }
+  const refuse = (reason: string) => ({ invalid: { record: text, field: '', reason } })
+  if (!good && !isUtf8(line)) return refuse('not UTF-8')
   try {
     const record = parseExact(text)
-    if (typeof record === 'object' && record !== null && !Array.isArray(record))
-      return { record, field: '', reason: '' }
-    return { record: text, field: '', reason: 'not an object' }
+    if (typeof record !== 'object' || record === null || Array.isArray(record)) return refuse('not an object')
+    return { record: record as AnyRecord }
   } catch {
-    return { record: text, field: '', reason: 'not JSON' }
+    return refuse('not JSON')
   }
 }
 
@@ -73,11 +83,13 @@ export const recordsOf = (
   const records: AnyRecord[] = []
   const invalid: InvalidRecord[] = []
   const good = isUtf8(batch.bytes)
-  for (const line of linesOf(batch.bytes)) {
-    const read = recordIn(line, good) as InvalidRecord
-    if (read.reason === '') records.push(read.record as AnyRecord)
-    else invalid.push(read)
-  }
+  const { bytes } = batch
+  eachLine(bytes, (start, end) => {
+    const read = recordIn(bytes.subarray(start, end), good)
+    if ('record' in read) records.push(read.record)
+    else invalid.push(read.invalid)
+    return false
+  })
   return { records, invalid }
 }
 

@@ -43,8 +43,7 @@ const setUp = async (
   const store = await testStore()
   return { disk, found, pipeline, store }
 }
-const schemaOf = (disk: ReturnType<typeof newDisk>): object =>
-  (disk.opened.at(-1)?.table.schema['properties'] ?? {})
+const schemaOf = (disk: ReturnType<typeof newDisk>): object => disk.opened.at(-1)?.table.schema['properties'] ?? {}
 
 test('the first run agrees to what it finds, and the same again changes nothing', async () => {
   const { pipeline, store } = await setUp({ columns: 'freeze', types: 'freeze', tables: 'freeze' })
