@@ -1,4 +1,4 @@
-// node pages.ts <split | objects | flow> <url> <rows> <folder>: every row of the page server into Parquet.
+// node pages.ts <variant> <url> <rows> <folder>: every row of the page server into Parquet. Variants: split, split-overlapped, objects, and those of the product, see `ours`.
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
@@ -31,11 +31,26 @@ const split = (page: Buffer, write: (from: number, to: number) => void): void =>
   }
 }
 
-const bareSplit = async (): Promise<number> => {
+const parquet = '(FORMAT parquet, COMPRESSION zstd)'
+/** Overlapped: DuckDB turns a file of 100,000 rows into Parquet on its own thread while the next one is filled. */
+const bareSplit = async (overlapped: boolean): Promise<number> => {
   const { Pool } = await import('undici')
   const pool = new Pool(url, { connections: 1 })
-  const file = join(folder, 'rows.ndjson')
-  const out = openSync(file, 'w')
+  const database = await DuckDBInstance.create(':memory:', { threads: '1' })
+  const connection = await database.connect()
+  let part = 0
+  let file = join(folder, 'rows-0.ndjson')
+  let out = openSync(file, 'w')
+  let converting: Promise<unknown> = Promise.resolve()
+  const convert = async (): Promise<void> => {
+    closeSync(out)
+    await converting
+    converting = connection.run(
+      `COPY (SELECT * FROM read_json('${file}', format='newline_delimited', columns=${columns})) TO '${join(folder, `rows-${part}.parquet`)}' ${parquet}`,
+    )
+    part += 1
+    file = join(folder, `rows-${part}.ndjson`)
+  }
   let count = 0
   for (let cursor: string | null = '0'; cursor !== null;) {
     const reply: Dispatcher.ResponseData = await pool.request({ path: `/rows?cursor=${cursor}`, method: 'GET' })
@@ -47,13 +62,13 @@ const bareSplit = async (): Promise<number> => {
     })
     writeSync(out, Buffer.concat(lines))
     cursor = /"next_cursor":"(\d+)"\}$/.exec(page.subarray(-40).toString())?.[1] ?? null
+    if (overlapped && count % 100_000 === 0 && cursor !== null) {
+      await convert()
+      out = openSync(file, 'w')
+    }
   }
-  closeSync(out)
-  const database = await DuckDBInstance.create(':memory:', { threads: '1' })
-  const connection = await database.connect()
-  await connection.run(
-    `COPY (SELECT * FROM read_json('${file}', format='newline_delimited', columns=${columns})) TO '${join(folder, 'rows.parquet')}' (FORMAT parquet, COMPRESSION zstd)`,
-  )
+  await convert()
+  await converting
   return count
 }
 
@@ -89,51 +104,51 @@ const bareObjects = async (): Promise<number> => {
   return count
 }
 
-/** A connector as an author writes it, through the sync engine, with checkpoints, into the local connector's Parquet sink. */
-const ours = async (): Promise<number> => {
+const connector = defineConnector(
+  {
+    id: 'pages',
+    title: 'Pages',
+    config: z.strictObject({ url: z.url(), path: z.string() }),
+    hosts: ['{url}'],
+    streams: {
+      rows: stream({
+        schema: Row,
+        primaryKey: ['id'],
+        rest: {
+          path: '/{path}',
+          records: 'data',
+          paging: { kind: 'token', parameter: 'cursor', next: 'next_cursor' },
+        },
+      }),
+    },
+  },
+  () => ({ check: () => Promise.resolve({}) }),
+)
+interface Ours {
+  readonly path?: 'rows' | 'bad'
+  /** DuckDB's JSON reader instead of vectors. */
+  readonly segments?: boolean
+  readonly commitBytes?: number
+}
+const variants: Readonly<Record<string, Ours>> = {
+  // A commit every second, as large as it gets.
+  flow: { commitBytes: Infinity },
+  segments: { commitBytes: Infinity, segments: true },
+  bad: { commitBytes: Infinity, path: 'bad' },
+  // Ten pages.
+  checkpoints: { commitBytes: 3_600_000 },
+}
+
+/** A declared connector as an author writes it, through the sync engine into the local connector's Parquet sink: validated, with checkpoints, accounting and lineage. */
+const ours = async ({ path = 'rows', segments = false, commitBytes }: Ours): Promise<number> => {
+  if (segments) process.env['ECOKIT_VECTORS'] = 'off'
   const [{ connect }, { local }, { openStore }, { sync }] = await Promise.all([
     import('@ecokit/connect'),
     import('@ecokit/connector-local'),
     import('@ecokit/store'),
     import('@ecokit/flow'),
   ])
-  const connector = defineConnector(
-    {
-      id: 'pages',
-      title: 'Pages',
-      config: z.strictObject({ url: z.url() }),
-      hosts: ['{url}'],
-      streams: { rows: stream({ schema: Row, primaryKey: ['id'], cursor: 'seq' }) },
-    },
-    ({ config, http }) => {
-      const api = http(config.url)
-      return {
-        check: async () => ({}),
-        read: {
-          async *rows({ checkpoint, signal }) {
-            const request = {
-              method: 'GET',
-              path: '/rows',
-              query: { cursor: `${(checkpoint?.['cursor'] ?? 0) as number}` },
-            }
-            const paging = {
-              kind: 'token',
-              in: 'query',
-              parameter: 'cursor',
-              next: (page: z.infer<typeof Page>) => page.next_cursor,
-            } as const
-            for await (const page of api.pages(request, Page, paging, { signal }))
-              yield {
-                encoding: 'records',
-                records: page.data as z.input<typeof Row>[],
-                checkpoint: { cursor: page.next_cursor ?? rows },
-              }
-          },
-        },
-      }
-    },
-  )
-  const source = connect(connector, { config: { url } })
+  const source = connect(connector, { config: { url, path } })
   const sink = connect(local, { config: { folder } })
   const store = await openStore(join(folder, 'state.db'))
   const run = await sync({
@@ -145,14 +160,23 @@ const ours = async (): Promise<number> => {
       sinkName: 'parquet',
       streams: [{ stream: 'rows', mode: 'full_refresh', disposition: 'append' }],
     },
+    commitBytes,
   })
   await Promise.all([source.close(), sink.close(), store.close()])
-  if (run.status !== 'completed') throw new Error(JSON.stringify(run))
-  return run.streams[0]?.written ?? 0
+  const [done] = run.streams
+  if (run.status !== 'completed' || done === undefined) throw new Error(JSON.stringify(run))
+  const put = path === 'bad' ? Number(rows) / 100 : 0
+  if (done.quarantined !== put) throw new Error(`${variant} put ${done.quarantined} of ${put} rows aside`)
+  return done.written + done.quarantined
 }
 
+const flow = variants[variant]
+const run = (): Promise<number> => {
+  if (flow !== undefined) return ours(flow)
+  return variant === 'objects' ? bareObjects() : bareSplit(variant === 'split-overlapped')
+}
 await report(async () => {
-  const count = await (variant === 'split' ? bareSplit() : variant === 'objects' ? bareObjects() : ours())
+  const count = await run()
   if (count !== Number(rows)) throw new Error(`${variant} has ${count} of ${rows} rows`)
   return { count }
 })

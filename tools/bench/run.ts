@@ -58,8 +58,12 @@ const pages = (): Promise<readonly Summary[]> =>
     return summarise(
       await interleave(rounds, {
         'bare split + DuckDB (no check)': variant('split'),
+        'the same, COPY overlapped': variant('split-overlapped'),
         'bare JSON.parse + zod, no sink': variant('objects'),
-        'flow: connector to Parquet': variant('flow'),
+        'flow: proven segments': variant('segments'),
+        'flow: filled vectors': variant('flow'),
+        'flow: 1% of bad records': variant('bad'),
+        'flow: commit every 10,000 rows': variant('checkpoints'),
       }),
     )
   })

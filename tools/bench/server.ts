@@ -20,27 +20,45 @@ const row = (seq: number): object => ({
   note: seq % 4 === 0 ? null : `fold ${seq % 5}`,
   tags: { team: `team-${seq % 12}`, stage: seq % 3 === 0 ? 'prod' : 'dev', region: 'eu-central-1' },
 })
+/** One row in a hundred as partners really send them: a text for a number, a field that is missing, null where none may be, a value that nobody knows. */
+const broken = (seq: number): object => {
+  const good = row(seq) as Record<string, unknown>
+  const { name: _name, ...nameless } = good
+  const kinds = [{ ...good, seq: String(seq) }, nameless, { ...good, accuracy: null }, { ...good, status: 'LOST' }]
+  return kinds[(seq / 100) % kinds.length] ?? nameless
+}
 const pageSize = 1000
-const pages = new Map<number, Buffer>()
-/** Made once for each place and kept, so that the server costs as little as it can. */
-const page = (from: number, total: number): Buffer => {
-  const known = pages.get(from)
+/** Pages are made once and kept, so that the server costs as little as it can; beyond so many rows they come again. */
+const kept = 1_000_000
+const pages = new Map<string, Buffer>()
+const data = (from: number, size: number, bad: boolean): Buffer => {
+  const key = `${from} ${size} ${bad}`
+  const known = pages.get(key)
   if (known !== undefined) return known
-  const rows = Array.from({ length: Math.min(pageSize, total - from) }, (_, index) => row(from + index))
-  const next = from + pageSize < total ? String(from + pageSize) : null
-  const made = Buffer.from(JSON.stringify({ data: rows, next_cursor: next }))
-  pages.set(from, made)
+  const rows = Array.from({ length: size }, (_, index) =>
+    bad && (from + index) % 100 === 0 ? broken(from + index) : row(from + index),
+  )
+  const made = Buffer.from(`{"data":${JSON.stringify(rows)},`)
+  pages.set(key, made)
   return made
+}
+const page = (from: number, total: number, bad: boolean): readonly Buffer[] => {
+  const size = Math.min(pageSize, total - from)
+  const next = from + size < total ? `"${from + size}"` : 'null'
+  return [data(from % kept, size, bad), Buffer.from(`"next_cursor":${next}}`)]
 }
 
 const total = Number(process.argv[2] ?? 1_000_000)
-for (let from = 0; from < total; from += pageSize) page(from, total)
+for (let from = 0; from < Math.min(total, kept); from += pageSize) page(from, total, false)
 const ping = Buffer.from(JSON.stringify({ id: 'ping-1', value: 42, text: 'x'.repeat(60) }))
 const server = createServer((request, reply) => {
   const url = new URL(request.url ?? '/', 'http://local')
-  const body = url.pathname === '/ping' ? ping : page(Number(url.searchParams.get('cursor') ?? 0), total)
-  reply.writeHead(200, { 'content-type': 'application/json', 'content-length': body.length })
-  reply.end(body)
+  const cursor = Number(url.searchParams.get('cursor') ?? 0)
+  const body = url.pathname === '/ping' ? [ping] : page(cursor, total, url.pathname === '/bad')
+  const length = body.reduce((sum, part) => sum + part.length, 0)
+  reply.writeHead(200, { 'content-type': 'application/json', 'content-length': length })
+  for (const part of body.slice(0, -1)) reply.write(part)
+  reply.end(body.at(-1))
 })
 server.keepAliveTimeout = 60_000
 server.listen(0, '127.0.0.1', () => console.log(`http://127.0.0.1:${(server.address() as AddressInfo).port}`))

@@ -1,5 +1,6 @@
 import { integrationError } from '@ecokit/contracts'
 import type { AnyRecord, Batch, Checkpoint, InvalidRecord, Written } from '@ecokit/contracts'
+import { release } from '@ecokit/json-scan'
 import { openAccount } from './account.ts'
 import { hasPassed } from './clock.ts'
 import type { Judge } from './judge.ts'
@@ -155,6 +156,8 @@ const copy = async (
     const settled = settle(sink.name, disposition === 'merge', count, written)
     await account.putAside(refused(batch, written))
     account.add({ ...settled, deleted })
+    // Nobody has it but this engine, and the sink has written it.
+    if (read.encoding === 'ndjson' && read.proven === true) release(read.bytes)
   }
   const commit = async (complete: boolean): Promise<void> => {
     if (!account.balanced())

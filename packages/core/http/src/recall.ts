@@ -19,7 +19,13 @@ const mayKeep = (call: Call): boolean =>
   ownConcern.every((name) => call.headers[name] === undefined) &&
   !directivesOf(call.headers['cache-control']).has('no-store')
 
-const answerOf = (kept: Kept): Collected => ({ status: 200, headers: kept.headers, bytes: kept.bytes, whole: true })
+/** A copy: what a call answers belongs to the caller, who may write over it. */
+const answerOf = ({ headers, bytes }: Kept): Collected => ({
+  status: 200,
+  headers,
+  bytes: Buffer.from(bytes),
+  whole: true,
+})
 
 /** Instead of a reply that may not be used. */
 const notOurs: unique symbol = Symbol('not ours')

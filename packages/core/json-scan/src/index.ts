@@ -8,6 +8,7 @@ import type { Scanned, ScannedLines } from './scanner.ts'
 import { formOf } from './zod.ts'
 
 export { openFiller } from './fill.ts'
+export { release } from './release.ts'
 export { decide } from './road.ts'
 export { formOf } from './zod.ts'
 export type { Filler, LongText } from './fill.ts'

@@ -1,6 +1,7 @@
 import { integrationError, isIntegrationError } from '@ecokit/contracts'
 import type { AnyRecord, BytesReply, Http, JsonRequest, OpenHttp, RestParameter, RestStream } from '@ecokit/contracts'
 import { nextLink, onward } from '@ecokit/http'
+import { release } from '@ecokit/json-scan'
 import type { Found, Road } from './road.ts'
 import type { Place } from './state.ts'
 import { fill, fillBody } from './template.ts'
@@ -217,6 +218,7 @@ export const openPages = (source: Source) => {
           return
         }
         const found = road(reply.bytes)
+        release(reply.bytes)
         const next = nextOf(place, found, reply)
         if (next !== undefined) {
           onto(JSON.stringify(next))
