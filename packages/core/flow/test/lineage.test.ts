@@ -185,5 +185,8 @@ describe.skipIf(missing !== undefined)(`the official schemas ${missing === undef
     expect(faultsOf(withRun({ parent: { ...parent, run: { runId: '7' } } }))).not.toEqual([])
     expect(faultsOf(withRun({ parent: { ...parent, _schemaURL: 'https://example.com/other' } }))).not.toEqual([])
     expect(faultsOf(withRun({ invented: parent }))).not.toEqual([])
+    const [input] = event.inputs
+    expect(input?.inputFacets).toHaveProperty('dataQualityMetrics')
+    expect(faultsOf({ ...event, inputs: [{ ...input, facets: input?.inputFacets, inputFacets: {} }] })).not.toEqual([])
   })
 })

@@ -4,7 +4,7 @@ import { defineConnector, stream, type AnyConnection, type Batch, type QualityRu
 import { onTestFinished, expect, test } from 'vitest'
 import { z } from 'zod'
 import { findLineage, listQuality, listQuarantine, runLineage, type PipelineStream } from '../src/index.ts'
-import { only, run, temporaryFolder, testStore } from './support.ts'
+import { items, newTable, only, run, sinkOf, sourceOf, temporaryFolder, testStore } from './support.ts'
 
 const person = z.object({
   id: z.int(),
@@ -279,6 +279,32 @@ test('a table that is replaced says so, and how large it is', async () => {
     facets: { lifecycleStateChange: { lifecycleStateChange: 'OVERWRITE' } },
     outputFacets: { outputStatistics: { rowCount: 5, size: expect.any(Number) as number } },
   })
+})
+
+test('a rule that has to ask is refused by a sink that cannot be asked, before anything is read; others are judged there too', async () => {
+  const table = newTable(items(30))
+  const store = await testStore()
+  const sync = (quality: readonly QualityRule[]) =>
+    run({
+      pipeline: {
+        ...{ name: 'shop-to-lake', source: sourceOf(table), sink: mute, sinkName: 'tables' },
+        streams: [{ stream: 'items', quality }],
+      },
+      store,
+      full: true,
+    })
+  const mute = sinkOf(path.join(await temporaryFolder(), 'sink.db'))
+  const refused = await sync([{ rule: 'unique', fields: ['name'] }])
+  expect(only(refused)).toMatchObject({ status: 'failed', read: 0, error: { code: 'unsupported' } })
+  expect(table.reads).toEqual([])
+  const rules: readonly QualityRule[] = [
+    { rule: 'row_count', atLeast: 0.9 },
+    { rule: 'regex', field: 'name', pattern: '^item' },
+    { rule: 'range', field: 'big', min: 2 ** 62, severity: 'stop' },
+  ]
+  expect((await sync(rules)).warnings).toEqual([])
+  table.items.splice(26)
+  expect((await sync(rules)).warnings).toEqual(['items: row_count: 26 records, expected at least 0.9 of the usual 30'])
 })
 
 test('a rule that cannot be judged is a fault of the configuration, before anything is read', async () => {
