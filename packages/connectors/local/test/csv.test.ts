@@ -2,13 +2,18 @@ import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import type { InvalidRecord } from '@ecokit/contracts'
+import { readDiscovered } from '../src/read.ts'
+import { csvCases } from './csv-cases.ts'
 import { csvReader } from '../src/folder/csv.ts'
 import { csvCell } from '../src/folder/text.ts'
 import { open, readAll, temporaryFolder } from './support.ts'
 
 const parse = (...texts: readonly string[]) => {
   const reader = csvReader()
-  return [...texts.flatMap((text) => reader.push(text)), ...reader.end()]
+  return [...texts.flatMap((text) => reader.push(text)), ...reader.end()].flatMap((found) =>
+    'cells' in found ? [found] : [],
+  )
 }
 
 test('what is written is read, however it is cut', () => {
@@ -100,3 +105,44 @@ test('a quoted cell over many reads of the disk keeps its text', async () => {
   expect(rows.map((row) => row['a'])).toEqual(['1', '2'])
   expect(rows[0]?.['b'] === long).toBe(true)
 })
+
+test('the corpus of CSV files: what is read, and what is put aside with line and column', async () => {
+  expect(csvCases.length).toBeGreaterThanOrEqual(100)
+  const wrong: unknown[] = []
+  for (const { text, utf8, rows = [], faults = [], header } of csvCases) {
+    const folder = await temporaryFolder()
+    await writeFile(path.join(folder, 't.csv'), Buffer.from(text, utf8 === true ? 'utf8' : 'latin1'))
+    const read = async (tolerant: boolean) => {
+      const [found, aside]: [string[], string[]] = [[], []]
+      const onInvalid = ({ field, reason }: InvalidRecord) => aside.push(`${field.replace('t.csv:', '')} ${reason}`)
+      try {
+        for await (const batch of readDiscovered(
+          { database: undefined, folder },
+          'lake',
+          't',
+          tolerant ? { onInvalid } : {},
+        ))
+          if (batch.encoding === 'records')
+            for (const row of batch.records)
+              found.push(
+                Object.values(row)
+                  .map((cell) => (cell === null ? '~' : cell === '' ? '^' : String(cell)))
+                  .join('|'),
+              )
+        return { found, aside, ended: '' }
+      } catch (thrown) {
+        return { found, aside, ended: (thrown as Error).message }
+      }
+    }
+    const tolerant = await read(true)
+    const strict = await read(false)
+    const first = header ?? faults[0]
+    const told = first === undefined ? '' : `t.csv:${first.replace(' ', ': ')}`
+    const right =
+      (header === undefined
+        ? JSON.stringify([tolerant.found, tolerant.aside, tolerant.ended]) === JSON.stringify([rows, faults, ''])
+        : tolerant.ended.includes(told)) && (first === undefined ? strict.ended === '' : strict.ended.includes(told))
+    if (!right) wrong.push({ text, tolerant, strict, wanted: { rows, faults, header } })
+  }
+  expect(wrong).toEqual([])
+}, 60_000)

@@ -8,29 +8,42 @@ export interface CsvFault {
 export type Cell = string | null
 export interface CsvRecord {
   readonly cells: readonly Cell[]
-  /** Where the record begins. */
+  /** Where the record begins, and its last line. */
   readonly line: number
+  readonly end: number
+}
+/** A record that is none, as it stands there. */
+export interface CsvBroken extends CsvFault {
+  readonly text: string
+  readonly end: number
 }
 
+/** No more of a broken record is kept: a quote that is never closed takes the whole file. */
+const longestText = 10_000
 const comma = 44
 const quote = 34
 const newline = 10
 const carriageReturn = 13
 
+export type CsvFound = CsvRecord | CsvBroken
 /**
  * Reads CSV as RFC 4180 writes it and nothing else: a quote inside an unquoted cell, text after a closing quote, a bare carriage return, a quote
- * that is never closed or a record with more or fewer cells than the first one is a fault, which is thrown.
+ * that is never closed or a record with more or fewer cells than the first one is a fault. It goes on behind the end of the line.
  */
-export const csvReader = (): { push(text: string): readonly CsvRecord[]; end(): readonly CsvRecord[] } => {
-  let state: 'start' | 'plain' | 'quoted' | 'closing' | 'return' = 'start'
+export const csvReader = (): { push(text: string): readonly CsvFound[]; end(): readonly CsvFound[] } => {
+  let state: 'start' | 'plain' | 'quoted' | 'closing' | 'return' | 'broken' = 'start'
   let cell = ''
   let cells: Cell[] = []
   let width: number | undefined
   let [line, column, recordLine] = [1, 1, 1]
   let opened: readonly [number, number] = [1, 1]
-  let found: CsvRecord[] = []
-  const fail = (fault: string, at: readonly [number, number] = [line, column]): never => {
-    throw { fault, line: at[0], column: at[1] } satisfies CsvFault
+  let found: CsvFound[] = []
+  let fault: CsvFault | undefined
+  // The text of the record that is read: what earlier pieces hold of it, and where it begins in this one.
+  let [carried, start] = ['', 0]
+  const fail = (what: string, at: readonly [number, number] = [line, column]) => {
+    fault ??= { fault: what, line: at[0], column: at[1] }
+    state = 'broken'
   }
   const endCell = (value: Cell) => {
     cells.push(value)
@@ -40,24 +53,31 @@ export const csvReader = (): { push(text: string): readonly CsvRecord[]; end(): 
   const endRecord = () => {
     width ??= cells.length
     if (cells.length !== width) fail(`${cells.length} cells where the header has ${width}`)
-    found.push({ cells, line: recordLine })
+    else found.push({ cells, line: recordLine, end: line })
     cells = []
+  }
+  const endBroken = (text: string) => {
+    if (fault !== undefined) found.push({ ...fault, end: line, text: text.slice(0, longestText).replace(/\r?\n$/, '') })
+    fault = undefined
+    cells = []
+    cell = ''
+    state = 'start'
   }
   const plainCell = () => endCell(cell === '' ? null : cell)
   const step = (code: number, character: string) => {
+    if (state === 'broken') return
     if (state === 'quoted') {
       if (code === quote) state = 'closing'
       else cell += character
       return
     }
     if (state === 'return') {
-      if (code !== newline) fail('a carriage return without a line feed')
-      endRecord()
+      if (code !== newline) return fail('a carriage return without a line feed')
       state = 'start'
-      return
+      return endRecord()
     }
     if (code === quote) {
-      if (state === 'plain') fail('a quote inside a cell that is not quoted')
+      if (state === 'plain') return fail('a quote inside a cell that is not quoted')
       if (state === 'closing') cell += '"'
       else opened = [line, column]
       state = 'quoted'
@@ -65,7 +85,7 @@ export const csvReader = (): { push(text: string): readonly CsvRecord[]; end(): 
     }
     const end = code === comma || code === newline || code === carriageReturn
     if (!end) {
-      if (state === 'closing') fail('text after the closing quote')
+      if (state === 'closing') return fail('text after the closing quote')
       cell += character
       state = 'plain'
       return
@@ -99,25 +119,28 @@ export const csvReader = (): { push(text: string): readonly CsvRecord[]; end(): 
           }
         }
         const code = text.charCodeAt(index)
-        if (state === 'start' && cells.length === 0) recordLine = line
+        if (state === 'start' && cells.length === 0 && carried === '' && index === start) recordLine = line
         step(code, text.charAt(index))
+        index += 1
         if (code === newline) {
+          if ((state as string) === 'broken') endBroken(carried + text.slice(start, index))
+          if (state === 'start' && cells.length === 0) [carried, start] = ['', index]
           line += 1
           column = 1
         } else column += 1
-        index += 1
       }
+      carried += text.slice(start)
+      start = 0
       return take()
     },
     end: () => {
       if (state === 'quoted') fail('a quote that is never closed', opened)
       if (state === 'return') fail('a carriage return without a line feed')
       if (state === 'closing') endCell(cell)
-      else if (state === 'plain' || cells.length > 0) plainCell()
-      if (cells.length > 0) endRecord()
+      else if (state === 'plain' || (state === 'start' && cells.length > 0)) plainCell()
+      if (state === 'start' && cells.length > 0) endRecord()
+      if ((state as string) === 'broken') endBroken(carried)
       return take()
     },
   }
 }
-export const isCsvFault = (thrown: unknown): thrown is CsvFault =>
-  typeof thrown === 'object' && thrown !== null && 'fault' in thrown

@@ -1,14 +1,15 @@
 import { isUtf8 } from 'node:buffer'
 import { open } from 'node:fs/promises'
+import path from 'node:path'
 import { integrationError } from '@ecokit/contracts'
-import type { AnyRecord } from '@ecokit/contracts'
+import type { AnyRecord, InvalidRecord } from '@ecokit/contracts'
 import { columnsOf } from '../columns.ts'
 import { parseJson } from '../json.ts'
 import { refusal } from '../refused.ts'
-import { csvReader, isCsvFault } from './csv.ts'
+import { csvReader } from './csv.ts'
 import { fromCell, fromJson } from './text.ts'
 import type { Column } from '../columns.ts'
-import type { CsvRecord } from './csv.ts'
+import type { CsvFound } from './csv.ts'
 import type { FolderManifest } from './layout.ts'
 
 /** A file that is read, and how to say where something is wrong in it. */
@@ -18,6 +19,13 @@ interface Source {
   readonly table: string
   /** So much of it is read; absent: all. What stands behind is not committed. */
   readonly bytes?: number | undefined
+  /** Takes each record that cannot be read, which is then left out; without it the first one ends the read. */
+  readonly onInvalid?: ((invalid: InvalidRecord) => void) | undefined
+}
+/** Puts a record aside, or ends the read. */
+const refuseAt = (source: Source, place: string, what: string, record: unknown): void => {
+  if (source.onInvalid === undefined) throw faultAt(source, place, what)
+  source.onInvalid({ record, field: `${path.basename(source.file)}:${place}`, reason: what })
 }
 const faultAt = ({ file, partner, table }: Source, place: string, what: string) =>
   integrationError('invalid_data', {
@@ -37,28 +45,40 @@ const brokenColumn = (bytes: Uint8Array): number => {
   return 1
 }
 
+const brokenLines = (bytes: Uint8Array, first: number): ReadonlyMap<number, number> => {
+  const found = new Map<number, number>()
+  for (let start = 0, line = first; start < bytes.length; line += 1) {
+    const end = bytes.indexOf(10, start)
+    const stop = end === -1 ? bytes.length : end
+    const part = bytes.subarray(start, stop)
+    if (!isUtf8(part)) found.set(line, brokenColumn(part))
+    start = stop + 1
+  }
+  return found
+}
+
 const chunkBytes = 1_000_000
-/** The text of a file in pieces that end after a line feed, each with the number of its first line; not UTF-8 is an error with its place. */
-const pieces = async function* (source: Source): AsyncIterable<{ readonly text: string; readonly line: number }> {
+interface PieceOfText {
+  readonly text: string
+  /** The number of its first line. */
+  readonly line: number
+  /** The lines that are not UTF-8, with the column where each breaks; broken bytes stand in the text as U+FFFD. */
+  readonly broken: ReadonlyMap<number, number>
+}
+const sound: ReadonlyMap<number, number> = new Map()
+/** The text of a file in pieces that end after a line feed. */
+const pieces = async function* (source: Source): AsyncIterable<PieceOfText> {
   const handle = await open(source.file, 'r')
   let left = source.bytes ?? Infinity
   const size = Math.min(chunkBytes, left, (await handle.stat()).size + 1)
-  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
   let line = 1
-  const decode = (bytes: Uint8Array) => {
-    if (!isUtf8(bytes)) {
-      for (let start = 0; start < bytes.length; line += 1) {
-        const end = bytes.indexOf(10, start)
-        const stop = end === -1 ? bytes.length : end
-        const part = bytes.subarray(start, stop)
-        if (!isUtf8(part)) throw faultAt(source, `${line}:${brokenColumn(part)}`, 'not UTF-8')
-        start = stop + 1
-      }
-    }
-    const text = decoder.decode(bytes)
+  const decode = (bytes: Uint8Array): PieceOfText => {
     const at = line
+    const broken = isUtf8(bytes) ? sound : brokenLines(bytes, at)
+    const text = decoder.decode(bytes)
     for (let index = text.indexOf('\n'); index !== -1; index = text.indexOf('\n', index + 1)) line += 1
-    return { text: at === 1 && text.startsWith('\ufeff') ? text.slice(1) : text, line: at }
+    return { text: at === 1 && text.startsWith('\ufeff') ? text.slice(1) : text, line: at, broken }
   }
   try {
     let waiting: Buffer[] = []
@@ -89,45 +109,76 @@ const ndjsonRecords = async function* (source: Source, kept: readonly Column[] |
     let number = piece.line - 1
     for (const text of piece.text.split('\n')) {
       number += 1
+      const column = piece.broken.get(number)
+      if (column !== undefined) {
+        refuseAt(source, `${number}:${column}`, 'not UTF-8', text)
+        continue
+      }
       if (text.trim() === '') continue
       let value: unknown
       try {
         value = parseJson(text)
       } catch {
-        throw faultAt(source, String(number), 'not JSON')
+        refuseAt(source, String(number), 'not JSON', text)
+        continue
       }
-      if (typeof value !== 'object' || value === null || Array.isArray(value))
-        throw faultAt(source, String(number), 'not a JSON object')
+      if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+        refuseAt(source, String(number), 'not a JSON object', value)
+        continue
+      }
       const record = value as AnyRecord
-      yield loads === undefined
-        ? record
-        : Object.fromEntries(
-            loads.map(({ name, load }) => {
-              try {
-                return [name, Object.hasOwn(record, name) ? load(record[name]) : null]
-              } catch (thrown) {
-                throw refusal(thrown) === undefined
-                  ? thrown
-                  : faultAt(source, String(number), `${name}: ${refusal(thrown) ?? ''}`)
-              }
-            }),
-          )
+      const typed = loads?.map(({ name, load }) => ({
+        name,
+        load: () => load(Object.hasOwn(record, name) ? record[name] : null),
+      }))
+      const given = typed === undefined ? record : typedRecord(source, String(number), typed, record)
+      if (given !== undefined) yield given
     }
   }
 }
 
-const csvRecords = async function* (source: Source): AsyncIterable<CsvRecord> {
-  const reader = csvReader()
-  try {
-    for await (const { text } of pieces(source)) yield* reader.push(text)
-    yield* reader.end()
-  } catch (thrown) {
-    if (isCsvFault(thrown)) throw faultAt(source, `${thrown.line}:${thrown.column}`, thrown.fault)
-    throw thrown
-  }
+/** A record of typed fields; undefined where one of them was refused. */
+const typedRecord = (
+  source: Source,
+  place: string,
+  fields: readonly { readonly name: string; readonly load: () => unknown }[],
+  record: unknown,
+): AnyRecord | undefined => {
+  const cells: [string, unknown][] = []
+  for (const { name, load } of fields)
+    try {
+      cells.push([name, load()])
+    } catch (thrown) {
+      const reason = refusal(thrown)
+      if (reason === undefined) throw thrown
+      refuseAt(source, place, `${name}: ${reason}`, record)
+      return undefined
+    }
+  return Object.fromEntries(cells)
 }
-const headerNames = (source: Source, record: CsvRecord | undefined): readonly string[] => {
+
+const csvRecords = async function* (source: Source): AsyncIterable<CsvFound> {
+  const reader = csvReader()
+  let broken = sound
+  const judged = function* (found: readonly CsvFound[]): Iterable<CsvFound> {
+    for (const one of found) {
+      const line = [...broken.keys()].find((bad) => bad >= one.line && bad <= one.end)
+      yield line === undefined
+        ? one
+        : { fault: 'not UTF-8', line, column: broken.get(line) ?? 1, end: one.end, text: textOf(one) }
+    }
+  }
+  for await (const piece of pieces(source)) {
+    if (piece.broken.size > 0) broken = new Map([...broken, ...piece.broken])
+    yield* judged(reader.push(piece.text))
+  }
+  yield* judged(reader.end())
+}
+const textOf = (found: CsvFound): string =>
+  'text' in found ? found.text : found.cells.map((cell) => cell ?? '').join(',')
+const headerNames = (source: Source, record: CsvFound | undefined): readonly string[] => {
   if (record === undefined) throw faultAt(source, '1:1', 'there is no header line')
+  if ('fault' in record) throw faultAt(source, `${record.line}:${record.column}`, record.fault)
   const names = record.cells.map((cell, index) => cell ?? fail(`column ${index + 1} has no name`))
   function fail(what: string): never {
     throw faultAt(source, '1:1', what)
@@ -143,18 +194,23 @@ const csvObjects = async function* (source: Source, kept: readonly Column[] | un
       names = headerNames(source, record)
       continue
     }
-    const cells = names.map((name, index): readonly [string, unknown] => {
-      const cell = record.cells[index] ?? null
-      try {
-        return [name, kept === undefined ? cell : types.get(name)?.(cell)]
-      } catch (thrown) {
-        throw refusal(thrown) === undefined
-          ? thrown
-          : faultAt(source, String(record.line), `${name}: ${refusal(thrown) ?? ''}`)
-      }
+    if ('fault' in record) {
+      refuseAt(source, `${record.line}:${record.column}`, record.fault, record.text)
+      continue
+    }
+    const { cells } = record
+    if (kept === undefined && cells.some((cell) => cell?.includes('\0') === true)) {
+      // What no editor writes: another encoding, or no text at all. Our own files may hold it.
+      refuseAt(source, String(record.line), 'the character NUL', textOf(record))
+      continue
+    }
+    const fields = names.map((name, index) => {
+      const cell = cells[index] ?? null
+      return { name, load: () => (kept === undefined ? cell : types.get(name)?.(cell)) }
     })
     const missing = (kept ?? []).filter(({ name }) => !names?.includes(name)).map(({ name }) => [name, null] as const)
-    yield Object.fromEntries([...cells, ...missing])
+    const given = typedRecord(source, String(record.line), fields, textOf(record))
+    if (given !== undefined) yield missing.length > 0 ? { ...given, ...Object.fromEntries(missing) } : given
   }
   if (names === undefined) headerNames(source, undefined)
 }

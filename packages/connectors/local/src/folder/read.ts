@@ -136,7 +136,7 @@ const textBatches = async function* (
   const columns = options.columns?.length === 0 ? undefined : options.columns
   const batches = batcher()
   for (const { file, bytes } of places) {
-    const source = { file, bytes, partner, table: name }
+    const source = { file, bytes, partner, table: name, onInvalid: options.onInvalid }
     for await (const record of fileRecords(source, format === 'csv' ? 'csv' : 'ndjson', manifest)) {
       const batch = batches.add(
         columns === undefined ? record : Object.fromEntries(columns.map((column) => [column, record[column] ?? null])),
