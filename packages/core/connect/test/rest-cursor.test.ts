@@ -8,7 +8,7 @@ import { valueFinder } from '../src/rest/lines.ts'
 import { formOf, openScanner } from '@ecokit/json-scan'
 import type { Struct } from '@ecokit/json-scan'
 import { failure } from './support.ts'
-import { openStreams, readAll, serve, slice } from './rest-support.ts'
+import { declared, openStreams, readAll, serve, slice } from './rest-support.ts'
 
 const Row = z.object({ id: z.int(), at: z.iso.datetime({ offset: true }).nullable() })
 const times = [
@@ -21,7 +21,7 @@ const times = [
 ]
 const rows: readonly AnyRecord[] = times.map((at, id) => ({ id, at }))
 const declare = (incremental: RestStream['incremental'], more: Partial<RestStream> = {}) => ({
-  rows: stream({
+  rows: declared({
     schema: Row,
     primaryKey: ['id'],
     cursor: 'at',

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { isIntegrationError, stream } from '@ecokit/contracts'
+import { isIntegrationError } from '@ecokit/contracts'
 import type { RestStream } from '@ecokit/contracts'
 import { failure } from './support.ts'
-import { openStreams, readAll, serve, slice } from './rest-support.ts'
+import { declared, openStreams, readAll, serve, slice } from './rest-support.ts'
 import type { Asked, Reply } from './rest-support.ts'
 
 const Item = z.object({ id: z.int(), name: z.string() })
@@ -73,8 +73,8 @@ describe.each(Object.entries(kinds))('pages by %s', (_name, { rest, answer }) =>
   test.each([0, 1, 2, 3, 4, 6, 7])('%i records are all read, and read on from each checkpoint', async (count) => {
     const all = items(count)
     const { url, asked } = await serve((one) => answer(one, all))
-    const declared = stream({ schema: Item, primaryKey: ['id'], rest: { path: 'list', ...rest } as RestStream })
-    const connection = openStreams(url, { items: declared }, { team: 'blue' })
+    const list = declared({ schema: Item, primaryKey: ['id'], rest: { path: 'list', ...rest } })
+    const connection = openStreams(url, { items: list }, { team: 'blue' })
     const read = await readAll(connection, 'items')
     expect(read.rows).toEqual(all)
     expect(read.encodings.has('records')).toBe(false)
@@ -90,7 +90,7 @@ describe.each(Object.entries(kinds))('pages by %s', (_name, { rest, answer }) =>
 })
 
 const one = (rest: Partial<RestStream>, more: object = {}) => ({
-  items: stream({ schema: Item, rest: { path: 'list', records: 'items', ...rest } as RestStream, ...more }),
+  items: declared({ schema: Item, rest: { path: 'list', records: 'items', ...rest }, ...more }),
 })
 
 test('a next page elsewhere is not asked for', async () => {

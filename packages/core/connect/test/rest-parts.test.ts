@@ -1,9 +1,8 @@
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { stream } from '@ecokit/contracts'
 import type { AnyRecord, RestStream } from '@ecokit/contracts'
 import { failure } from './support.ts'
-import { openStreams, readAll, serve, slice } from './rest-support.ts'
+import { declared, openStreams, readAll, serve, slice } from './rest-support.ts'
 
 const User = z.object({ login: z.string(), kind: z.string() })
 const Post = z.object({ id: z.string(), at: z.iso.datetime() })
@@ -32,8 +31,8 @@ const blog = async (users: { login: string; kind: string }[], posts: Map<string,
 }
 const paging = { kind: 'token', parameter: 'after', next: 'next' } as const
 const streams = (more: Partial<RestStream> = {}) => ({
-  users: stream({ schema: User, primaryKey: ['login'], rest: { path: 'users', records: 'items', paging } }),
-  posts: stream({
+  users: declared({ schema: User, primaryKey: ['login'], rest: { path: 'users', records: 'items', paging } }),
+  posts: declared({
     schema: Post,
     primaryKey: ['id'],
     cursor: 'at',
@@ -164,7 +163,7 @@ test('what is declared wrongly is told when connecting', () => {
 
 const hour = 3_600_000
 const windows = (form?: 'epoch_s' | 'iso') => ({
-  posts: stream({
+  posts: declared({
     schema: Post,
     primaryKey: ['id'],
     cursor: 'at',

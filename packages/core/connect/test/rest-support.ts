@@ -3,8 +3,18 @@ import { text } from 'node:stream/consumers'
 import { onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { none } from '@ecokit/auth'
-import { defineConnector } from '@ecokit/contracts'
-import type { AnyConnection, AnyRecord, Batch, Checkpoint, InvalidRecord, ReadOptions, Stream } from '@ecokit/contracts'
+import { stream } from '@ecokit/contracts'
+import type {
+  AnyConnector,
+  RestStream,
+  AnyConnection,
+  AnyRecord,
+  Batch,
+  Checkpoint,
+  InvalidRecord,
+  ReadOptions,
+  Stream,
+} from '@ecokit/contracts'
 import { readJson } from '@ecokit/http'
 import { connectUnknown } from '../src/index.ts'
 import type { Runtime } from '../src/index.ts'
@@ -55,10 +65,11 @@ export const openStreams = (
   streams: Readonly<Record<string, Stream>>,
   { runtime = {}, ...more }: { runtime?: Runtime; team?: string } = {},
 ): AnyConnection => {
-  const connector = defineConnector(
-    { id: 'shop', title: 'Shop', config, hosts: ['{url}'], auth: { none: none() }, streams: streams },
-    () => ({ check: () => Promise.resolve({}) }),
-  )
+  const connector: AnyConnector = {
+    contract: 1,
+    manifest: { id: 'shop', title: 'Shop', config, hosts: ['{url}'], auth: { none: none() }, streams },
+    open: () => ({ check: () => Promise.resolve({}) }),
+  }
   const quick = { attempts: 2, backoffMs: 1, maxBackoffMs: 2, retryBudget: 1 }
   const connection = connectUnknown(connector, { config: { url, ...more } }, { policy: quick, ...runtime })
   onTestFinished(() => connection.close())
@@ -109,3 +120,11 @@ export const slice = <T>(items: readonly T[], from: number, size: number) => {
   const next = from + size
   return { items: items.slice(from, next), next: next < items.length ? next : undefined }
 }
+
+/** A declared stream that is put together of pieces. */
+export const declared = (about: {
+  readonly schema: z.ZodObject
+  readonly rest: Partial<RestStream>
+  readonly primaryKey?: readonly string[]
+  readonly cursor?: string
+}): Stream => stream(about as never)

@@ -91,6 +91,11 @@ type Coded<M> = {
   >
 }
 
+/** Those that are declared with `rest`, which connect reads: the session must leave them out. */
+type Declared<M> = {
+  readonly [N in keyof Streams<M> as Streams<M>[N] extends { readonly rest: RestStream } ? N : never]?: never
+}
+
 export type PartState = 'ok' | 'denied' | 'unavailable'
 /** What a check saw; `parts` names capabilities, streams or sinks that these credentials may not use. */
 export interface Checked {
@@ -111,7 +116,7 @@ export type Session<M> = {
   'provides',
   { readonly provides: { readonly [N in keyof Part<M, 'provides'>]: ApiImplementation<Part<M, 'provides'>[N]> } }
 > &
-  If<M, 'streams', keyof Coded<M> extends never ? {} : { readonly read: Readonly<Coded<M>> }> &
+  If<M, 'streams', keyof Coded<M> extends never ? {} : { readonly read: Readonly<Coded<M>> & Declared<M> }> &
   If<
     M,
     'discovers',

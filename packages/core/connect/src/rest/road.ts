@@ -110,7 +110,7 @@ const withoutCode = (schema: z.ZodType): z.ZodType => {
       shape: Object.fromEntries(Object.entries(shape).map(([name, field]) => [name, withoutCode(field)])),
     }),
     ...(def.checks && { checks: def.checks.filter((check) => check._zod.def.check !== 'custom') }),
-  } as never)
+  })
   return meta === undefined ? bare : bare.register(z.globalRegistry, meta)
 }
 const fieldOf = (name: string, schema: z.ZodType): Field => {
