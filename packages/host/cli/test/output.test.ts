@@ -173,6 +173,22 @@ test('what is left is told by the pass before, until this one is longer', () => 
   ])
 })
 
+test('the rate of a stream that has ended stands still', () => {
+  const { terminal, written } = recorder(true)
+  let now = 0
+  const view = openProgress(terminal, { now: () => now })
+  view.show(progress('done', 'running', 0))
+  now = 10_000
+  view.show(progress('done', 'completed', 1000))
+  now = 100_000
+  view.show(progress('other', 'running', 0))
+  expect(
+    written()
+      .match(/done: completed .* rows\/s/g)
+      ?.map((line) => line.split('  ').at(-1)),
+  ).toEqual(['100 rows/s', '100 rows/s'])
+})
+
 test('of many streams a terminal shows those that run, as many as it has lines', () => {
   const { terminal, written } = recorder(true)
   const view = openProgress(terminal, { now: () => 0, rows: () => 6 })

@@ -18,6 +18,8 @@ const barCells = 20
 
 interface Line extends Progress {
   readonly since: number
+  /** When it was last told of: what has ended grows no slower with time. */
+  readonly at: number
 }
 
 /** How many rows a stream is likely to bring; undefined where nobody can say. */
@@ -39,8 +41,8 @@ export const openProgress = (
   let streams = 0
 
   const describe = (line: Line): string => {
-    const { stream, status, mode, read, written, quarantined, bytes, since } = line
-    const seconds = (now() - since) / 1000
+    const { stream, status, mode, read, written, quarantined, bytes, since, at } = line
+    const seconds = ((status === 'running' ? now() : at) - since) / 1000
     const rate = seconds > 0.5 ? `  ${count(Math.round(read / seconds))} rows/s` : ''
     const aside = quarantined === 0 ? '' : `  ${count(quarantined)} quarantined`
     return `${stream}: ${status === 'running' ? mode : status}  ${count(read)} read  ${count(written)} written${aside}  ${size(bytes)}${rate}${left(line, seconds)}`
@@ -80,7 +82,7 @@ export const openProgress = (
     show: (progress) => {
       const { stream, status } = progress
       const before = lines.get(stream)
-      lines.set(stream, { ...progress, since: before?.since ?? now() })
+      lines.set(stream, { ...progress, since: before?.since ?? now(), at: now() })
       if (terminal.live) {
         draw()
         return

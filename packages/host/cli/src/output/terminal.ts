@@ -70,7 +70,8 @@ export const openTerminal = (): Terminal => {
     },
     paint: paint(stdout),
     paintNote: paint(stderr),
-    columns: stdout.isTTY ? stdout.columns : undefined,
+    // A terminal that does not know its width says 0.
+    columns: stdout.isTTY && stdout.columns > 0 ? stdout.columns : undefined,
     ask: stdin.isTTY && stderr.isTTY ? askThere : undefined,
     askSecret: stdin.isTTY && stderr.isTTY ? askUnseen : undefined,
     live: stderr.isTTY,
