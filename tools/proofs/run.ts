@@ -56,6 +56,13 @@ const proofs: Readonly<Record<string, Proof>> = {
     variable: 'ECOKIT_KILLS',
     count: 1000,
   },
+  disk: {
+    claim:
+      'files of a lake (DuckDB with its log, Parquet, NDJSON, CSV, manifests, the state database with its log, lineage) cut at each byte of their last 4 KiB or with a changed bit, and a disk that fails at each write, sync, open, rename and truncation of a sync (ENOSPC, EIO, EMFILE; once, or from there on): right rows or a typed error, and right rows after the fault; a damaged part without its checksum is caught as silent',
+    file: 'packages/core/flow/test/disk.test.ts',
+    variable: 'ECOKIT_CUTS',
+    count: 12_000,
+  },
   refresh: {
     claim:
       'single-use refresh tokens of oidc-provider: fifty callers in each of two processes cause one exchange for each expiry; a winner killed before the issuer saw it loses nothing, one killed with the answer on its way loses nothing where the issuer has a reuse window, and elsewhere its token is not sent again',

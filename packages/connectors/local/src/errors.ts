@@ -25,7 +25,15 @@ const systemCode = (thrown: Error): string | undefined =>
       ? 'ENOSPC'
       : /permission denied|operation not permitted|read-only/i.test(thrown.message)
         ? 'EACCES'
-        : undefined
+        : /too many open files/i.test(thrown.message)
+          ? 'EMFILE'
+          : /input\/output error/i.test(thrown.message)
+            ? 'EIO'
+            : undefined
+
+// What DuckDB 1.5.6 says of a file whose bytes are not those that it wrote.
+const damagedPattern =
+  /Corrupt (?:database|WAL) file|does not match stored checksum|Could not read enough bytes|Failure while replaying WAL|Failed to deserialize|Serialization Error|No magic bytes found|Invalid Input Error: .*(?:parquet|footer)/i
 
 /** What DuckDB or the file system threw, as an error of ours. */
 export const databaseError = (
@@ -44,6 +52,21 @@ export const databaseError = (
       what,
       next: 'Free space on the disk, then try again: what was committed is safe',
       details: { cause: code },
+    })
+  if (code === 'EMFILE' || code === 'ENFILE')
+    return integrationError('unavailable', {
+      partner,
+      what,
+      next: 'Raise the limit of open files (ulimit -n), or run less at once, then try again: what was committed is safe',
+      details: { cause: code },
+    })
+  if (damagedPattern.test(text))
+    return integrationError('unavailable', {
+      partner,
+      what,
+      next: 'The file is damaged: put a copy in its place, or remove it and load its tables again (a _lock.duckdb holds no data)',
+      details: { cause: 'damaged' },
+      retryable: false,
     })
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS')
     return integrationError('forbidden', {

@@ -2,7 +2,7 @@ import { readdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { expect, test } from 'vitest'
 import { isIntegrationError } from '@ecokit/contracts'
-import { open, openBoth, openWriter, put, readAll, records, table, writing } from './support.ts'
+import { open, openBoth, openLake, openWriter, put, readAll, records, table, writing } from './support.ts'
 
 const described = table({ id: { type: 'integer' }, name: { type: 'string' } })
 const rows = (from: number) => Array.from({ length: 50 }, (_, at) => ({ id: from + at, name: `row ${from + at}` }))
@@ -53,4 +53,29 @@ test('a manifest with one changed byte is refused', async () => {
   expect(await codeOf(openWriter(again, writing(described), 'ndjson'))).toMatch(/^invalid_data: .*it is damaged/)
   await writeFile(file, whole)
   expect(await readAll(again)).toHaveLength(50)
+})
+
+test('a DuckDB file that the disk changed is told as damaged, with what to do', async () => {
+  const { connection, database } = await openLake()
+  await put(connection, writing(described), rows(0))
+  await connection.close()
+  const whole = await readFile(database)
+  for (const length of [whole.length - 1, 12_288, 5_000]) {
+    await truncate(database, length)
+    expect(await codeOf(readAll(open({ database })))).toMatch(/^unavailable: .*The file is damaged/)
+    await writeFile(database, whole)
+  }
+  // Each block of the file has a checksum of its own.
+  const found = new Set<string>()
+  for (let step = 0; step < 16; step += 1) {
+    const at = 8200 + Math.floor((step * (whole.length - 8200)) / 16)
+    const changed = Buffer.from(whole)
+    changed[at] = (changed[at] ?? 0) ^ 4
+    await writeFile(database, changed)
+    const again = open({ database })
+    const read = await codeOf(readAll(again).then((records) => expect(records).toEqual(rows(0))))
+    found.add(read.replace(/^(unavailable: ).*(The file is damaged).*$/, '$1$2'))
+    await again.close()
+  }
+  expect([...found].filter((one) => one !== 'ok')).toEqual(['unavailable: The file is damaged'])
 })

@@ -4,32 +4,26 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, expect, test } from 'vitest'
+import { startPostgres, type Postgres } from '../../../../tools/peers/index.ts'
+import { requirePeer } from '../../../../tools/peers/vitest.ts'
 import { handOverCounts } from '../../../../tools/proofs/counts.ts'
 import { openFactory } from './kill/factory.ts'
-import { duckdb, files, http, type Lane } from './kill/lanes.ts'
+import { duckdb, files, http, postgresLane, type Lane } from './kill/lanes.ts'
 import { openShop } from './kill/shop.ts'
-import { newTally, torture, tortureNaive, type Tally } from './kill/torture.ts'
+import { newTally, randomOf, torture, tortureNaive, type Tally } from './kill/torture.ts'
 
 const kills = Number(process.env['ECOKIT_KILLS'] ?? 40)
 const seed = Number(process.env['ECOKIT_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
 const isProof = process.env['ECOKIT_PROOF_COUNTS'] !== undefined
 
-/** A small seeded generator (mulberry32): numbers below 1. */
-const randomOf = (...seeds: readonly number[]) => {
-  let state = seeds.reduce((sum, one) => Math.imul(sum ^ one, 0x9e3779b1) + 0x7f4a7c15, 0x2545f491) | 0
-  return (): number => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
+const peer = await requirePeer('postgres')
+let server: Promise<Postgres> | undefined
 const lanes: Readonly<Record<string, (folder: string) => Lane | Promise<Lane>>> = {
   duckdb,
   parquet: files('parquet'),
   ndjson: files('ndjson'),
   http,
+  ...(peer.missing === undefined && { postgres: postgresLane(() => (server ??= startPostgres())) }),
 }
 /** Kills against one folder: tables stay small, and a proof that is cut off loses no more than this. */
 const roundKills = 25
@@ -87,6 +81,7 @@ const summary = () => {
 const factory = openFactory()
 afterAll(async () => {
   await factory.close()
+  await (await server)?.[Symbol.asyncDispose]()
   if (isProof && Object.keys(done).length > 0) handOverCounts(summary())
 })
 
@@ -115,6 +110,10 @@ for (const [place, name] of names.entries())
     },
     Math.max(300_000, kills * 5000),
   )
+
+test.skipIf(peer.missing === undefined)(`postgres is left out: ${peer.missing ?? ''}`, () => {
+  expect(lanes['postgres']).toBe(undefined)
+})
 
 test.concurrent(
   `a sink that stores rows and then the checkpoint is caught (ECOKIT_SEED=${seed})`,

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline'
 import { connect, connectUnknown } from '@ecokit/connect'
 import { httpSink } from '@ecokit/connector-http-sink'
 import { local } from '@ecokit/connector-local'
-import * as postgres from '@ecokit/connector-postgres'
+import { postgres } from '@ecokit/connector-postgres'
 import type { AnyConnection, AnyConnector, Batch, Checkpoint, AnyRecord } from '@ecokit/contracts'
 import { openStore, type Store } from '@ecokit/store'
 import type { KyselyPlugin } from 'kysely'
@@ -120,7 +120,7 @@ const watchedStore = (store: Store): Store => {
 const connectors: Readonly<Record<SinkPlace['connector'], AnyConnector>> = {
   local,
   'http-sink': httpSink,
-  postgres: (postgres as unknown as Readonly<Record<string, AnyConnector>>)['postgres'] ?? local,
+  postgres,
 }
 
 const live = async (life: Life): Promise<string> => {

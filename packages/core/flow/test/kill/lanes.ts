@@ -3,10 +3,13 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
-import { connect } from '@ecokit/connect'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { connect, connectUnknown } from '@ecokit/connect'
 import { local } from '@ecokit/connector-local'
+import { postgres } from '@ecokit/connector-postgres'
 import { readJson } from '@ecokit/http'
 import { type AnyConnection, type AnyRecord, type Sink } from '@ecokit/contracts'
+import type { Postgres } from '../../../../../tools/peers/index.ts'
 import type { Life, SinkPlace } from './life.ts'
 
 /** One sink of the proof: where processes write, what they sync into it, and how the test looks at it afterwards. */
@@ -69,7 +72,7 @@ export const duckdb = (folder: string): Lane => {
 }
 
 export const files =
-  (format: 'parquet' | 'ndjson') =>
+  (format: 'parquet' | 'ndjson' | 'csv') =>
   (folder: string): Lane => {
     const config = { folder: path.join(folder, 'files') }
     return {
@@ -137,3 +140,36 @@ export const manifestState = async (lane: Lane, table: string, key: string): Pro
   }
   return checkpoints[key]?.checkpoint
 }
+
+/** A schema of a real PostgreSQL for each folder. */
+export const postgresLane =
+  (server: () => Promise<Postgres>) =>
+  async (folder: string): Promise<Lane> => {
+    const running = await server()
+    const { host, port, database, logins } = running
+    const schema = `lane_${path
+      .basename(folder)
+      .toLowerCase()
+      .replace(/[^a-z0-9]/g, '_')}`
+    await running.sql(`CREATE SCHEMA ${schema} AUTHORIZATION ${logins.writer.username}`)
+    const config = { host, port, database, schema }
+    const credentials = { scheme: 'password', ...logins.writer }
+    return {
+      name: 'postgres',
+      place: { connector: 'postgres', sinkName: 'tables', config, credentials },
+      streams: everything,
+      transactional: true,
+      prunes: true,
+      look: async () => {
+        // What a process sent before it died may still be under way.
+        const busy = `SELECT count(*)::int AS sessions FROM pg_stat_activity WHERE usename = $1 AND query LIKE '%${schema}%'`
+        while (Number((await running.sql(busy, [logins.writer.username]))[0]?.['sessions']) > 0) await sleep(2)
+        return looking(connectUnknown(postgres, { name: 'look', config, credentials }), (base) =>
+          rowsOf(base, ['log', 'items', 'snap']),
+        )
+      },
+      close: async () => {
+        await running.sql(`DROP SCHEMA ${schema} CASCADE`)
+      },
+    }
+  }

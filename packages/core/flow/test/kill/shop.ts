@@ -69,15 +69,22 @@ export const openShop = async (): Promise<Shop> => {
       response.end(JSON.stringify({ rows, next: until - 1 }))
       return
     }
-    const all =
-      stream === 'items'
-        ? [...items.values()].filter(({ at }) => at > after)
-        : snapshot().filter(({ id }) => id > after)
-    const rows = (all as { readonly id: number; readonly at?: number }[])
-      .toSorted((one, other) => (one.at ?? one.id) - (other.at ?? other.id))
+    if (stream === 'items') {
+      const since = Number(searchParams.get('since') ?? -1)
+      const token = Number(searchParams.get('after') ?? -1)
+      const left = [...items.values()]
+        .filter(({ at }) => at >= since && at > token)
+        .toSorted((one, other) => one.at - other.at)
+      const rows = left.slice(0, pageRows)
+      const next = left.length > rows.length ? String(rows.at(-1)?.at) : null
+      response.setHeader('content-type', 'application/json')
+      response.end(JSON.stringify({ rows, next }))
+      return
+    }
+    const rows = snapshot()
+      .filter(({ id }) => id > after)
       .slice(0, pageRows)
-    const last = rows.at(-1)
-    response.writeHead(200, { 'x-count': String(rows.length), 'x-next': String(last?.at ?? last?.id ?? after) })
+    response.writeHead(200, { 'x-count': String(rows.length), 'x-next': String(rows.at(-1)?.id ?? after) })
     response.end(lines(rows))
   })
   server.listen(0, '127.0.0.1')

@@ -55,7 +55,19 @@ export const shop = defineConnector(
     hosts: ['{url}'],
     streams: {
       log: stream({ schema: logRow, primaryKey: ['id'], cursor: 'at' }),
-      items: stream({ schema: itemRow, primaryKey: ['id'], cursor: 'at' }),
+      // Declared: connect reads it, and proves each record in the bytes of its page.
+      items: stream({
+        schema: itemRow,
+        primaryKey: ['id'],
+        cursor: 'at',
+        rest: {
+          base: '{url}',
+          path: 'items',
+          records: 'rows',
+          paging: { kind: 'token', parameter: 'after', next: 'next' },
+          incremental: { since: { parameter: 'since' }, form: 'as_is', ordered: true },
+        },
+      }),
       snap: stream({ schema: snapRow, primaryKey: ['id'] }),
     },
   },
@@ -63,8 +75,6 @@ export const shop = defineConnector(
     check: () => Promise.resolve({}),
     read: {
       log: (options) => readJsonPages(http, url, options),
-      items: ({ checkpoint, signal }) =>
-        readLines(http, url, 'items', Number(checkpoint?.['after'] ?? -1), signal) as never,
       snap: async function* ({ signal }) {
         // Without a checkpoint: a pass over everything starts from the beginning.
         for await (const { checkpoint: _none, ...batch } of readLines(http, url, 'snap', -1, signal))

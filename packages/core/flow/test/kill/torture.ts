@@ -8,6 +8,17 @@ import { manifestState, type Lane } from './lanes.ts'
 import { phases, type Life, type Phase } from './life.ts'
 import { isBad, logRowOf, pageRows, snapName, type Shop } from './shop.ts'
 
+/** A small seeded generator (mulberry32): numbers below 1. */
+export const randomOf = (...seeds: readonly number[]) => {
+  let state = seeds.reduce((sum, one) => Math.imul(sum ^ one, 0x9e3779b1) + 0x7f4a7c15, 0x2545f491) | 0
+  return (): number => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
 /** What a round counted. */
 export interface Tally {
   kills: number

@@ -1,0 +1,208 @@
+import { execFile } from 'node:child_process'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { availableParallelism, constants, tmpdir } from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { handOverCounts } from '../../../../tools/proofs/counts.ts'
+import { judgeDamage, judgeFault } from './disk/judge.ts'
+import { kinds, type Damage, type Fault, type Outcome, type Task } from './disk/task.ts'
+import { openWorker, type Worker } from './disk/worker.ts'
+import { openFactory } from './kill/factory.ts'
+import { duckdb, files, type Lane } from './kill/lanes.ts'
+import { openShop, type Shop } from './kill/shop.ts'
+import { randomOf } from './kill/torture.ts'
+
+const count = Number(process.env['ECOKIT_CUTS'] ?? 60)
+const seed = Number(process.env['ECOKIT_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
+const tailBytes = 4096
+
+interface Place {
+  readonly lane: Lane
+  readonly shop: Shop
+  readonly golden: string
+}
+const home = await mkdtemp(path.join(tmpdir(), 'ecokit-disk-'))
+const places: Place[] = []
+const lanes = { duckdb, parquet: files('parquet'), ndjson: files('ndjson'), csv: files('csv') }
+
+beforeAll(async () => {
+  const factory = openFactory(1)
+  const random = randomOf(seed)
+  for (const [name, open] of Object.entries(lanes)) {
+    const golden = path.join(home, name)
+    await mkdir(golden)
+    const shop = await openShop()
+    const lane = open(golden)
+    const life = { sink: lane.place, url: shop.url, folder: golden, streams: lane.streams, naive: false, full: false }
+    shop.change(random, false)
+    expect(await factory.live(life)).toEqual({ killed: false, wrong: '' })
+    shop.change(random, false)
+    // Its logs are not folded into the files: both are there to be damaged.
+    expect(await factory.live({ ...life, kill: { phase: 'close sink', nth: 1, delayMs: 0 } })).toMatchObject({
+      killed: true,
+    })
+    // What comes after the fault.
+    shop.change(random, false)
+    places.push({ lane, shop, golden })
+  }
+  await factory.close()
+}, 120_000)
+const workers = new Set<Worker>()
+afterAll(async () => {
+  for (const worker of workers) await worker.close()
+  for (const { shop } of places) await shop.close()
+  await rm(home, { recursive: true, force: true })
+})
+
+const taskOf = ({ lane, shop, golden }: Place, number: number): Task => ({
+  url: shop.url,
+  sinkName: lane.place.sinkName,
+  config: lane.name === 'duckdb' ? 'database' : 'folder',
+  streams: lane.streams,
+  golden,
+  work: path.join(home, `work-${number}`),
+})
+/** Does every task, side by side, and counts how they came out; gives the first few of those that did not as they should. */
+const all = async (
+  tasks: readonly { readonly place: Place; readonly damage?: Damage; readonly fault?: Fault }[],
+  shim: string | undefined,
+  judge: (outcome: Outcome | string, shop: Shop, task: Task) => string,
+) => {
+  const outcomes: Record<string, Record<string, number>> = {}
+  const wrong = new Map<string, { count: number; example: unknown }>()
+  let next = 0
+  await Promise.all(
+    Array.from({ length: availableParallelism() }, async (_, number) => {
+      const worker = openWorker(shim)
+      workers.add(worker)
+      for (let at = next++; at < tasks.length; at = next++) {
+        const { place, damage, fault } = tasks[at]!
+        const task = { ...taskOf(place, number), damage, fault }
+        const verdict = judge(await worker.perform(task), place.shop, task)
+        const good = ['right', 'typed', 'not met'].includes(verdict)
+        const what = damage?.file.replace(/^files\/\w+\/(?:_staged\/)?/, '').replace(/\d{6}/, 'n') ?? 'calls'
+        const counts = (outcomes[`${place.lane.name} ${what}`] ??= {})
+        counts[good ? verdict : 'wrong'] = (counts[good ? verdict : 'wrong'] ?? 0) + 1
+        if (good) continue
+        const kind = `${place.lane.name} ${what}: ${verdict.replaceAll(home, '').replace(/\d+/g, 'N').slice(0, 300)}`
+        const known = wrong.get(kind) ?? { count: 0, example: { ...(damage ?? fault), verdict } }
+        known.count += 1
+        wrong.set(kind, known)
+      }
+      await worker.close()
+    }),
+  )
+  return { outcomes, wrong: Object.fromEntries(wrong) }
+}
+
+const shuffled = <T>(list: readonly T[], random: () => number): readonly T[] =>
+  list
+    .map((value) => ({ value, at: random() }))
+    .toSorted((one, other) => one.at - other.at)
+    .map(({ value }) => value)
+
+test(
+  `${count} cuts and flips in every file of a lake: right rows or a typed error (ECOKIT_SEED=${seed})`,
+  async () => {
+    const random = randomOf(seed, 1)
+    const cuts: { place: Place; damage: Damage }[] = []
+    const flips: { place: Place; damage: Damage }[] = []
+    for (const place of places)
+      for (const file of await readdir(place.golden, { recursive: true })) {
+        const found = await stat(path.join(place.golden, file))
+        // Shared memory is made anew.
+        if (!found.isFile() || file.endsWith('-shm')) continue
+        for (let length = Math.max(0, found.size - tailBytes); length < found.size; length += 1)
+          cuts.push({ place, damage: { file, length } })
+        for (let flip = 0; flip < 1000 && found.size > 0; flip += 1)
+          flips.push({ place, damage: { file, at: Math.floor(random() * found.size), bit: Math.floor(random() * 8) } })
+      }
+    const tasks = [
+      ...shuffled(cuts, random).slice(0, Math.ceil(count * 0.7)),
+      ...shuffled(flips, random).slice(0, Math.ceil(count * 0.3)),
+    ]
+    const { outcomes, wrong } = await all(tasks, undefined, judgeDamage)
+    handOverCounts({ cuts: { done: tasks.length, of: cuts.length + flips.length, outcomes, wrong } })
+    expect(wrong).toEqual({})
+  },
+  60_000 + count * 2000,
+)
+
+test('a part that was changed and has no checksum is a silent loss, and is seen as one', async () => {
+  const place = places.find(({ lane }) => lane.name === 'ndjson')!
+  const golden = path.join(home, 'unsummed')
+  await cp(place.golden, golden, { recursive: true })
+  const table = path.join(golden, 'files', 'log')
+  const manifest = await readFile(path.join(table, '_manifest.json'), 'utf8')
+  await writeFile(path.join(table, '_manifest.json'), manifest.replace(/,\s*"crc": \d+/g, ''))
+  for (const folder of [table, path.join(table, '_staged')])
+    for (const file of await readdir(folder).catch(() => []))
+      if (file.startsWith('part-')) {
+        const text = await readFile(path.join(folder, file), 'utf8')
+        await writeFile(path.join(folder, file), text.replace('event 3 ', 'event 8 '))
+      }
+  const worker = openWorker(undefined)
+  workers.add(worker)
+  const outcome = await worker.perform({ ...taskOf(place, 98), golden })
+  await worker.close()
+  expect(judgeDamage(outcome, place.shop)).toMatch(/^silent: log/)
+})
+
+const compile = promisify(execFile)
+const shim = path.join(home, 'shim.so')
+const compiled =
+  process.platform === 'linux' &&
+  (await compile('gcc', [
+    '-shared',
+    '-fPIC',
+    '-O1',
+    '-o',
+    shim,
+    fileURLToPath(new URL('disk/shim.c', import.meta.url)),
+    '-ldl',
+  ]).then(
+    () => true,
+    () => false,
+  ))
+
+const { write, sync, open, name, size } = kinds
+const faults: readonly (Omit<Fault, 'nth'> & { readonly called: string })[] = [
+  { called: 'the disk is full from there on', mask: write | size, errno: constants.errno.ENOSPC, sticky: true },
+  { called: 'one write finds no space', mask: write | size, errno: constants.errno.ENOSPC, sticky: false },
+  { called: 'one write fails', mask: write, errno: constants.errno.EIO, sticky: false },
+  { called: 'one sync fails', mask: sync, errno: constants.errno.EIO, sticky: false },
+  {
+    called: 'everything fails from there on',
+    mask: write | sync | size | name,
+    errno: constants.errno.EIO,
+    sticky: true,
+  },
+  { called: 'one rename fails', mask: name | size, errno: constants.errno.EIO, sticky: false },
+  { called: 'one file cannot be opened', mask: open, errno: constants.errno.EMFILE, sticky: false },
+]
+test.skipIf(!compiled)(
+  `a disk that fails at each call of a sync: a typed error, and the next sync is right (needs gcc on Linux; ECOKIT_SEED=${seed})`,
+  async () => {
+    const random = randomOf(seed, 2)
+    const tasks: { place: Place; fault: Fault }[] = []
+    const calls: Record<string, number> = {}
+    const worker = openWorker(shim)
+    workers.add(worker)
+    for (const place of places)
+      for (const { called, ...fault } of faults) {
+        const outcome = await worker.perform({ ...taskOf(place, 99), fault: { ...fault, nth: 0 } })
+        if (typeof outcome === 'string') throw new Error(outcome)
+        calls[`${place.lane.name}: ${called}`] = outcome.counted
+        for (let nth = 1; nth <= outcome.counted; nth += 1) tasks.push({ place, fault: { ...fault, nth } })
+      }
+    await worker.close()
+    expect(Object.values(calls).every((counted) => counted > 0)).toBe(true)
+    const chosen = shuffled(tasks, random).slice(0, Math.ceil(count / 2))
+    const { outcomes, wrong } = await all(chosen, shim, judgeFault)
+    handOverCounts({ faults: { done: chosen.length, of: tasks.length, calls, outcomes, wrong } })
+    expect(wrong).toEqual({})
+  },
+  60_000 + count * 2000,
+)
