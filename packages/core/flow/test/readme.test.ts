@@ -35,6 +35,13 @@ test('the README begins with lines that run', async () => {
 
 test.each([
   [
+    'Schema contracts',
+    [
+      ['people', 1, undefined],
+      [0, 'streams go on'],
+    ],
+  ],
+  [
     'Quality rules',
     [
       ['unique(name)', true, 2, 0],
