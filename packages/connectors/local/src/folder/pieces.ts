@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises'
 import path from 'node:path'
 import type { Stored } from '../values.ts'
 import type { Segment } from '../segments.ts'
@@ -93,9 +94,12 @@ export const openPieces = (setting: PiecesSetting): Pieces => {
       const { file, rows, bytes } = seen
       const segment = { file: path.join(staged, file), rows, bytes, longest: piece.longest }
       const part = await fold(segment, path.join(staged, `${piece.name}.parquet`))
+      const listed = piece.part !== undefined
       piece.writer = undefined
       piece.part = part
       await writer.finish()
+      // Where a manifest lists the lines, the next commit removes them.
+      if (!listed) await rm(segment.file, { force: true })
     })()
     // Whoever waits for it next is told.
     folding.catch(() => undefined)
