@@ -71,7 +71,7 @@ export const openTerminal = (): Terminal => {
     paint: paint(stdout),
     paintNote: paint(stderr),
     // A terminal that does not know its width says 0.
-    columns: stdout.isTTY && stdout.columns > 0 ? stdout.columns : undefined,
+    columns: stdout.isTTY ? stdout.columns || 80 : undefined,
     ask: stdin.isTTY && stderr.isTTY ? askThere : undefined,
     askSecret: stdin.isTTY && stderr.isTTY ? askUnseen : undefined,
     live: stderr.isTTY,
