@@ -42,9 +42,15 @@ export const httpSink = defineConnector(
         dispositions: ['merge'],
         deletes: ['hard'],
         prunes: false,
+        queries: false,
         commit: 'idempotent',
       }),
-      append: sink({ accepts: ['records', 'ndjson'], dispositions: ['append'], commit: 'at_least_once' }),
+      append: sink({
+        accepts: ['records', 'ndjson'],
+        dispositions: ['append'],
+        queries: false,
+        commit: 'at_least_once',
+      }),
     },
   },
   ({ config: chosen, http, name }) => {

@@ -112,6 +112,8 @@ export interface Sink<Row extends z.ZodType = z.ZodType> {
   readonly deletes?: readonly Deletes[]
   /** False: it merges and cannot find the rows that a pass did not bring, as `prune` asks. Default: true. */
   readonly prunes?: false
+  /** False: its writers have no `query`, so that rules which need it are refused when a pipeline is planned. */
+  readonly queries?: false
   /** Which changes of a table's columns it takes without being overwritten. Default: none. */
   readonly changes?: readonly ('add_column' | 'widen')[]
   /** `transaction`: rows and checkpoint commit together. `idempotent`: a replay changes nothing. `at_least_once`: a replay may double rows. */

@@ -10,7 +10,7 @@ import type {
 } from '@ecokit/contracts'
 import type { Mapping } from './mapping.ts'
 import { planMapping } from './plan-mapping.ts'
-import { planRules, type PlannedRule } from './quality-rules.ts'
+import { planRules, refuseAsking, type PlannedRule } from './quality-rules.ts'
 import { invalid, unsupported } from './refusals.ts'
 import { propertiesOf } from './schemas.ts'
 import type { PipelineStream, SchemaChange, Window } from './types.ts'
@@ -158,6 +158,15 @@ const planOne = (
       `the column ${deletedAt} is kept for soft deletes`,
       'Rename it',
     )
+  const rules = planRules({
+    partner: source.name,
+    stream,
+    declared: known.quality,
+    added: wanted.quality ?? [],
+    schema: target.schema,
+    columnOf: (field) => mapping.fields.find((one) => one.field === field)?.column,
+  })
+  if (sink.queries === false) refuseAsking(rules, sinkPartner, stream)
   return {
     stream,
     wanted,
@@ -170,14 +179,7 @@ const planOne = (
     origin: known.table,
     mapping,
     cursor,
-    rules: planRules({
-      partner: source.name,
-      stream,
-      declared: known.quality,
-      added: wanted.quality ?? [],
-      schema: target.schema,
-      columnOf: (field) => mapping.fields.find((one) => one.field === field)?.column,
-    }),
+    rules,
     window: undefined,
     drift: [],
     halted: undefined,

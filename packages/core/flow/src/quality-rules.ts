@@ -101,3 +101,15 @@ export const rowRules = (rules: readonly PlannedRule[]): readonly PlannedRule<Ro
 /** The rules about the table as a whole. */
 export const tableRules = (rules: readonly PlannedRule[]): readonly PlannedRule<TableRule>[] =>
   rules.filter((one): one is PlannedRule<TableRule> => !isRowRule(one.rule))
+
+/** Throws `unsupported` where a rule has to ask a sink about its rows; for sinks that cannot be asked. */
+export const refuseAsking = (rules: readonly PlannedRule[], partner: string, stream: string): void => {
+  const asking = rules.find(({ rule: { rule } }) => rule === 'unique' || rule === 'referential' || rule === 'sql')
+  if (asking === undefined) return
+  throw integrationError('unsupported', {
+    partner,
+    what: `streams.${stream}.quality: ${asking.name}: the sink cannot be asked about its rows`,
+    next: 'Leave the rule out, or choose a sink that answers queries',
+    details: { what: `quality rule ${asking.rule.rule}` },
+  })
+}

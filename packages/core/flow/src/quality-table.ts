@@ -77,10 +77,6 @@ const countRule = (
   }
 }
 
-/** True where a rule needs a sink that can be asked. */
-export const needsQuery = ({ rule: { rule } }: PlannedRule<TableRule>): boolean =>
-  rule === 'unique' || rule === 'referential' || rule === 'sql'
-
 /** What a pass knows when it ends. */
 export interface PassFacts {
   readonly query: Query | undefined

@@ -6,9 +6,9 @@ import type { Judge, Judged } from './judge.ts'
 import { parseExact } from './lines.ts'
 import type { PlannedStream } from './plan.ts'
 import { qualityHistory, type QualityHistory, type RuleResult } from './quality-results.ts'
-import { rowRules, tableRules, type PlannedRule } from './quality-rules.ts'
+import { refuseAsking, rowRules, tableRules, type PlannedRule } from './quality-rules.ts'
 import { linesOf, openSieve, readsPlainly, withoutLines } from './quality-sieve.ts'
-import { judgeTable, needsQuery, whyNot, type Finding, type Query } from './quality-table.ts'
+import { judgeTable, whyNot, type Finding, type Query } from './quality-table.ts'
 import { instantOf, openRule, type RowRule } from './quality-values.ts'
 import type { PassMode, Pipeline } from './types.ts'
 
@@ -45,14 +45,7 @@ export interface QualityOptions extends QualityHistory {
 export const openQuality = (options: QualityOptions): Quality => {
   const { rules, partner, stream, queryable, now } = options
   const asking = tableRules(rules).filter(({ rule }) => options.mode !== 'backfill' || rule.rule !== 'row_count')
-  const unanswered = queryable ? undefined : asking.find(needsQuery)
-  if (unanswered !== undefined)
-    throw integrationError('unsupported', {
-      partner,
-      what: `streams.${stream}.quality: ${unanswered.name}: the sink cannot be asked about its rows`,
-      next: 'Leave the rule out, or choose a sink that answers queries',
-      details: { what: `quality rule ${unanswered.rule.rule}` },
-    })
+  if (!queryable) refuseAsking(rules, partner, stream)
   const counters = rowRules(rules).map((planned): Counter => ({
     planned,
     judge: openRule(planned.rule),

@@ -1,9 +1,10 @@
 import path from 'node:path'
+import { httpSink } from '@ecokit/connector-http-sink'
 import { connect, local } from '@ecokit/connector-local'
 import { defineConnector, stream, type AnyConnection, type Batch, type QualityRule } from '@ecokit/contracts'
 import { onTestFinished, expect, test } from 'vitest'
 import { z } from 'zod'
-import { findLineage, listQuality, listQuarantine, runLineage, type PipelineStream } from '../src/index.ts'
+import { findLineage, listQuality, listQuarantine, planStreams, runLineage, type PipelineStream } from '../src/index.ts'
 import { items, newTable, only, run, sinkOf, sourceOf, temporaryFolder, testStore } from './support.ts'
 
 const person = z.object({
@@ -305,6 +306,20 @@ test('a rule that has to ask is refused by a sink that cannot be asked, before a
   expect((await sync(rules)).warnings).toEqual([])
   table.items.splice(26)
   expect((await sync(rules)).warnings).toEqual(['items: row_count: 26 records, expected at least 0.9 of the usual 30'])
+})
+
+test('a sink that says so is refused when the pipeline is planned', async () => {
+  const url = 'http://127.0.0.1:9'
+  const hook = connect(httpSink, { name: 'hook', config: { url }, credentials: { scheme: 'none' } }) as AnyConnection
+  onTestFinished(() => hook.close())
+  const source = sourceOf(newTable([]))
+  const plan = (quality: readonly QualityRule[]) => planStreams(source, hook, 'upsert', [{ stream: 'items', quality }])
+  await expect(plan([{ rule: 'sql', query: 'SELECT 1' }])).rejects.toMatchObject({
+    code: 'unsupported',
+    partner: 'hook',
+    message: expect.stringMatching(/streams\.items\.quality: sql: the sink cannot be asked about its rows/) as string,
+  })
+  expect(await plan([{ rule: 'row_count', min: 1 }])).toHaveLength(1)
 })
 
 test('a rule that cannot be judged is a fault of the configuration, before anything is read', async () => {
