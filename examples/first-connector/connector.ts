@@ -9,7 +9,6 @@ const WireFeature = z.object({
   updated: z.iso.datetime(),
   owner: z.string().nullish(),
 })
-const Page = z.object({ features: z.array(WireFeature), next: z.string().nullish() })
 
 // What people get.
 const Feature = z.object({
@@ -48,7 +47,21 @@ export const featureStore = defineConnector(
     hosts: ['{url}'],
     auth: { token: bearer() },
     provides: { catalog },
-    streams: { features: stream({ schema: Feature, primaryKey: ['name'], cursor: 'updated_at' }) },
+    streams: {
+      features: stream({
+        schema: Feature,
+        primaryKey: ['name'],
+        cursor: 'updated_at',
+        rest: {
+          path: 'v1/features',
+          records: 'features',
+          paging: { kind: 'token', parameter: 'page', next: 'next' },
+          incremental: { since: { parameter: 'since' }, ordered: true },
+          wire: WireFeature,
+          map: feature,
+        },
+      }),
+    },
   },
   ({ config, http }) => {
     const api = http(config.url)
@@ -67,29 +80,6 @@ export const featureStore = defineConnector(
             feature(
               await api.json({ method: 'GET', path: `/v1/features/${encodeURIComponent(name)}` }, WireFeature, options),
             ),
-        },
-      },
-      read: {
-        async *features({ checkpoint, signal }) {
-          const since = checkpoint?.['since'] as string | undefined
-          const paging = {
-            kind: 'token',
-            in: 'query',
-            parameter: 'page',
-            next: (page: z.output<typeof Page>) => page.next,
-          } as const
-          let latest = since
-          for await (const page of api.pages({ method: 'GET', path: '/v1/features', query: { since } }, Page, paging, {
-            signal,
-          })) {
-            const records = page.features.map(feature)
-            latest = records.reduce(
-              (most, record) => (most === undefined || record.updated_at > most ? record.updated_at : most),
-              latest,
-            )
-            // The platform sorts by time, so after each page everything up to its last record has been read.
-            yield { encoding: 'records', records, ...(latest === undefined ? {} : { checkpoint: { since: latest } }) }
-          }
         },
       },
     }

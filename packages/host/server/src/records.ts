@@ -1,5 +1,6 @@
 import { integrationError, jsonSchema } from '@ecokit/contracts'
 import type { AnyConnection, AnyRecord, Operation } from '@ecokit/contracts'
+import { readJson } from '@ecokit/http'
 
 const decoder = new TextDecoder()
 
@@ -19,7 +20,7 @@ export const readRecords = async function* (
   for await (const batch of connection.read(stream, options)) {
     if (batch.encoding === 'records') yield* batch.records
     else if (batch.encoding === 'ndjson') {
-      for (const line of decoder.decode(batch.bytes).split('\n')) if (line !== '') yield JSON.parse(line) as AnyRecord
+      for (const line of decoder.decode(batch.bytes).split('\n')) if (line !== '') yield readJson(line) as AnyRecord
     } else
       throw integrationError('unsupported', {
         partner: name,
