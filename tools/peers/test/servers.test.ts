@@ -5,10 +5,12 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, expect, test, vi } from 'vitest'
+import { startPostgres } from '../index.ts'
 import { requirePeer } from '../vitest.ts'
 
 const moto = await requirePeer('moto')
 const azurite = await requirePeer('azurite')
+const postgres = await requirePeer('postgres')
 const folder = await mkdtemp(path.join(tmpdir(), 'ecokit-servers-'))
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
@@ -21,7 +23,7 @@ const reached = (url: string): Promise<boolean> =>
 /** Starts a server in a process of its own and kills that process; gives the server's address. */
 const orphan = async (call: string): Promise<string> => {
   const script = `
-    const { startAzurite, startMoto } = await import(${JSON.stringify(new URL('../index.ts', import.meta.url).href)})
+    const { startAzurite, startMoto, startPostgres } = await import(${JSON.stringify(new URL('../index.ts', import.meta.url).href)})
     console.log((await ${call}).url)`
   const child = spawn(process.execPath, ['--input-type=module', '-e', script, folder], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -42,5 +44,27 @@ moto.describe('moto', () => {
 azurite.describe('azurite', () => {
   test('azurite goes with a caller that was killed', async () => {
     await gone(await orphan('startAzurite({ folder: process.argv[1] })'))
+  })
+})
+
+postgres.describe('PostgreSQL', () => {
+  test('goes with a caller that was killed', async () => {
+    const port = 'startPostgres().then(({ port }) => ({ url: `http://127.0.0.1:${port}` }))'
+    // It speaks no HTTP, and ends what it does not understand: an answer too.
+    await gone(await orphan(port))
+  })
+
+  test('keeps its data through a stop and a kill', async () => {
+    await using server = await startPostgres({ settings: { max_connections: '10' } })
+    await server.sql('CREATE TABLE t (a int); INSERT INTO t VALUES (1)')
+    await server.stop()
+    await server.restart()
+    await server.sql('INSERT INTO t VALUES (2)')
+    await server.kill()
+    await expect(server.sql('SELECT 1')).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+    await server.restart()
+    expect(await server.sql("SELECT count(*)::int AS n, current_setting('max_connections') AS m FROM t")).toEqual([
+      { n: 2, m: '10' },
+    ])
   })
 })

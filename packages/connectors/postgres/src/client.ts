@@ -36,6 +36,11 @@ export interface Session {
   stop(): void
 }
 
+interface Given {
+  readonly rows: readonly (readonly Value[])[]
+  readonly fields: readonly FieldDef[]
+  readonly rowCount: number | null
+}
 type Tls = Readonly<Record<string, unknown>> | false
 const tlsOf = ({ ssl, config }: Place, { tls }: OpenedSocket): Tls => {
   if (ssl === 'disable') return false
@@ -106,7 +111,7 @@ export const openSession = async (place: Place, options: CallOptions = {}): Prom
     client_encoding: 'UTF8',
     keepAlive: true,
     types: { getTypeParser: () => (text: unknown) => text },
-  } as ConstructorParameters<typeof Client>[0])
+  })
   const { connection, connectionParameters } = client as unknown as {
     readonly connection: Connection
     readonly connectionParameters: { options?: string }
@@ -175,10 +180,10 @@ const sessionOf = (place: Place, client: Client, version: number, lost: () => bo
   }
   const query = async (config: object): Promise<Answer> => {
     check()
-    const answer = (await client.query({ ...config, rowMode: 'array' } as never)) as unknown as
-      | { rows: Value[][]; fields: FieldDef[]; rowCount: number | null }
-      | { rows: Value[][]; fields: FieldDef[]; rowCount: number | null }[]
-    const last = Array.isArray(answer) ? answer.at(-1) : answer
+    // Its types do not know that several statements give several answers, nor `queryMode`.
+    const ask = client.query.bind(client) as unknown as (config: object) => Promise<Given | readonly Given[]>
+    const answer = await ask({ ...config, rowMode: 'array' })
+    const last = 'rows' in answer ? answer : answer.at(-1)
     return { rows: last?.rows ?? [], fields: last?.fields ?? [], count: last?.rowCount ?? 0 }
   }
   return {

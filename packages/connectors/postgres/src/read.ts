@@ -100,7 +100,7 @@ const afterOf = (
     after.every((each) => typeof each === 'string') &&
     after.length === key.length &&
     JSON.stringify(named) === JSON.stringify(key)
-  if (fits) return after as readonly string[]
+  if (fits) return after
   throw integrationError('invalid_input', {
     partner,
     what: "the checkpoint does not fit the table's key",
