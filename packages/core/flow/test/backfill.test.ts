@@ -1,16 +1,22 @@
 import { integrationError, type AnyRecord, type Batch, type ReadOptions } from '@ecokit/contracts'
+import { openStore } from '@ecokit/store'
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { getRun, sync, type Pipeline, type PipelineStream } from '../src/index.ts'
-import { memorySink, newDisk, pagesOf, rowsOn, sourceOfShelves } from './memory.ts'
+import { getRun, listRuns, sync, type Pipeline, type PipelineStream, type RunResult } from '../src/index.ts'
+import { lifeOf, storeOf, type Life } from './life.ts'
+import { memorySink, newDisk, pagesOf, rowsOn, sourceOfShelves, type Disk } from './memory.ts'
 import { only, run, testStore } from './support.ts'
 
 const item = z.object({ id: z.int(), at: z.string(), name: z.string() })
 const day = (id: number): string => `2026-01-${String(id + 1).padStart(2, '0')}`
 
 /** A source that keeps to the bounds of what it is asked for, five records a page. */
-const setUp = async (wanted: Omit<PipelineStream, 'stream'> = {}, sinkIs: Parameters<typeof memorySink>[1] = {}) => {
-  const disk = newDisk()
+const shopOn = (
+  disk: Disk,
+  wanted: Omit<PipelineStream, 'stream'> = {},
+  sinkIs: Parameters<typeof memorySink>[1] = {},
+) => {
   const table = {
     rows: Array.from({ length: 28 }, (_, id): AnyRecord => ({ id, at: day(id), name: `n${id}` })),
     asked: [] as ReadOptions[],
@@ -38,8 +44,12 @@ const setUp = async (wanted: Omit<PipelineStream, 'stream'> = {}, sinkIs: Parame
     sinkName: 'rows',
     streams: [{ stream: 'items', ...wanted }],
   }
-  return { disk, table, pipeline, store: await testStore() }
+  return { disk, table, pipeline }
 }
+const setUp = async (...about: Parameters<typeof shopOn> extends [Disk, ...infer Rest] ? Rest : never) => ({
+  ...shopOn(newDisk(), ...about),
+  store: await testStore(),
+})
 const window = { since: day(5), until: day(20) }
 
 test.each([['transaction'], ['idempotent']] as const)(
@@ -87,6 +97,42 @@ test.each([['transaction'], ['idempotent']] as const)(
     expect(only(await run({ pipeline, store }))).toMatchObject({ mode: 'incremental', read: 0 })
     expect(only(await run({ pipeline, store, backfill: window }))).toMatchObject({ status: 'completed', read: 5 })
     expect(await store.db.selectFrom('flow_state').select('key').execute()).toEqual([{ key: 'p/items' }])
+  },
+)
+
+test.each([['transaction'], ['idempotent']] as const)(
+  'killed between any two steps, a backfill ends with the window corrected and nothing else (%s)',
+  async (commit) => {
+    const lives = fc.array(fc.integer({ min: 1, max: 80 }), { maxLength: 4 })
+    await fc.assert(
+      fc.asyncProperty(lives, fc.constantFrom(0, 400, 100_000), async (steps, commitBytes) => {
+        const disk = newDisk()
+        const { table, pipeline } = shopOn(disk, {}, { commit })
+        const store = await openStore(':memory:')
+        await sync({ pipeline, store })
+        const kept = await store.db.selectFrom('flow_state').selectAll().execute()
+        for (const row of table.rows) Object.assign(row, { name: 'edited' })
+        const backfill = async (life: Life): Promise<RunResult | undefined> => {
+          disk.onStep = life.step
+          table.onPage = life.step
+          try {
+            return await sync({ pipeline, store: storeOf(store, life), backfill: window, commitBytes })
+          } catch (error) {
+            if (!life.isOver()) throw error
+            return undefined
+          }
+        }
+        for (const left of steps) await backfill(lifeOf(left))
+        const last = await backfill(lifeOf(Infinity))
+        expect(last).toMatchObject({ status: 'completed', backfill: window })
+        const names = rowsOn(disk, 'items').map(({ at, name }) => [at, name === 'edited'])
+        expect(names).toEqual(table.rows.map(({ at }) => [at, String(at) >= window.since && String(at) < window.until]))
+        expect(await store.db.selectFrom('flow_state').selectAll().execute()).toEqual(kept)
+        expect((await listRuns(store)).filter(({ status }) => status === 'running')).toEqual([])
+        await store.close()
+      }),
+      { numRuns: 40 },
+    )
   },
 )
 
