@@ -12,7 +12,7 @@ import { duckdb, files, http, postgresLane, type Lane } from './kill/lanes.ts'
 import { openShop } from './kill/shop.ts'
 import { newTally, randomOf, torture, tortureNaive, type Tally } from './kill/torture.ts'
 
-const kills = Number(process.env['ECOKIT_KILLS'] ?? 40)
+const kills = Number(process.env['ECOKIT_KILLS'] ?? 30)
 const seed = Number(process.env['ECOKIT_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
 const isProof = process.env['ECOKIT_PROOF_COUNTS'] !== undefined
 

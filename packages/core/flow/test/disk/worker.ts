@@ -36,9 +36,9 @@ export const openWorker = (shim: string | undefined) => {
       const answer = await lines?.next()
       if (answer?.done === false) return readJson(answer.value) as Outcome
       child = undefined
-      if (working !== undefined && working.exitCode === null && working.signalCode === null)
-        await once(working, 'close')
-      return `${String(working?.signalCode ?? working?.exitCode)}: ${wrong}`
+      if (working === undefined) return wrong
+      if (!hasEnded(working)) await once(working, 'close')
+      return `${String(working.signalCode ?? working.exitCode)}: ${wrong}`
     },
     close: async (): Promise<void> => {
       const working = child
