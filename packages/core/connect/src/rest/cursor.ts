@@ -35,8 +35,15 @@ const isoOf = (micros: bigint): string => {
 const dayMicros = 86_400_000_000n
 
 const compareTexts = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0)
+/** As long as date and time without a fraction. */
+const wholeSecond = 19
 const compareTimes = (one: string, other: string): number => {
-  if (one.length === other.length && one.endsWith('Z') && other.endsWith('Z')) return compareTexts(one, other)
+  if (one.endsWith('Z') && other.endsWith('Z')) {
+    // In one zone the texts themselves are in order, up to the fraction.
+    if (one.length === other.length) return compareTexts(one, other)
+    const order = compareTexts(one.slice(0, wholeSecond), other.slice(0, wholeSecond))
+    if (order !== 0) return order
+  }
   const [left, right] = [microsOf(one), microsOf(other)]
   if (left === undefined || right === undefined) return compareTexts(one, other)
   return left < right ? -1 : left > right ? 1 : 0

@@ -41,9 +41,11 @@ export const lineRows = (bytes: Buffer, count: number, find: FindValue | undefin
     const kept: Buffer[] = []
     let rows = 0
     let begun = 0
-    for (let from = 0; from < bytes.length;) {
-      const end = bytes.indexOf(newline, from) + 1
-      if (look(find?.(bytes, from, end - 1))) rows++
+    // Searching a text costs a fraction of searching bytes.
+    const lines = bytes.toString('latin1')
+    for (let from = 0; from < lines.length;) {
+      const end = lines.indexOf('\n', from) + 1
+      if (look(find?.(lines, from, end - 1))) rows++
       else {
         if (from > begun) kept.push(bytes.subarray(begun, from))
         begun = end
