@@ -2,8 +2,12 @@
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
+import { connect } from '@ecokit/connect'
+import { local } from '@ecokit/connector-local'
 import { defineConnector, stream } from '@ecokit/contracts'
-import type { Dispatcher } from 'undici'
+import { sync } from '@ecokit/flow'
+import { openStore } from '@ecokit/store'
+import { Pool, type Dispatcher } from 'undici'
 import { z } from 'zod'
 import { report } from './measure.ts'
 
@@ -34,7 +38,6 @@ const split = (page: Buffer, write: (from: number, to: number) => void): void =>
 const parquet = '(FORMAT parquet, COMPRESSION zstd)'
 /** Overlapped: DuckDB turns a file of 100,000 rows into Parquet on its own thread while the next one is filled. */
 const bareSplit = async (overlapped: boolean): Promise<number> => {
-  const { Pool } = await import('undici')
   const pool = new Pool(url, { connections: 1 })
   const database = await DuckDBInstance.create(':memory:', { threads: '1' })
   const connection = await database.connect()
@@ -92,7 +95,6 @@ const Page = z.object({ data: z.array(z.unknown()), next_cursor: z.string().null
 
 /** Pages read, parsed and checked by zod, and dropped: the objects road without a framework and without a sink. */
 const bareObjects = async (): Promise<number> => {
-  const { Pool } = await import('undici')
   const pool = new Pool(url, { connections: 1 })
   let count = 0
   for (let cursor: string | null = '0'; cursor !== null;) {
@@ -142,12 +144,6 @@ const variants: Readonly<Record<string, Ours>> = {
 /** A declared connector as an author writes it, through the sync engine into the local connector's Parquet sink: validated, with checkpoints, accounting and lineage. */
 const ours = async ({ path = 'rows', segments = false, commitBytes }: Ours): Promise<number> => {
   if (segments) process.env['ECOKIT_VECTORS'] = 'off'
-  const [{ connect }, { local }, { openStore }, { sync }] = await Promise.all([
-    import('@ecokit/connect'),
-    import('@ecokit/connector-local'),
-    import('@ecokit/store'),
-    import('@ecokit/flow'),
-  ])
   const source = connect(connector, { config: { url, path } })
   const sink = connect(local, { config: { folder } })
   const store = await openStore(join(folder, 'state.db'))

@@ -70,6 +70,20 @@ const proofs: Readonly<Record<string, Proof>> = {
     variable: 'ECOKIT_REFRESHES',
     count: 100,
   },
+  roads: {
+    claim:
+      'random schemas and pages of nasty values: declared streams that are read as bytes and those that become objects give the same rows, the same refusals in the same order and the same errors',
+    file: 'packages/core/connect/test/rest-roads.test.ts',
+    variable: 'ECOKIT_ROADS',
+    count: 100_000,
+  },
+  scan: {
+    claim:
+      'fuzzed records, damaged at random: WebAssembly, JavaScript and the lossless road give the same rows, the same refusals and the same errors, for pages and for lines; what fills columns is bit for bit what the exact parser reads, in both fillers; DuckDB holds the same rows by vectors, by its own JSON reader and by objects; and the corpus of malformed and borderline inputs has the expected verdicts',
+    file: 'json-scan',
+    variable: 'ECOKIT_FUZZ',
+    count: 1_000_000,
+  },
 }
 
 const { values, positionals } = parseArgs({
