@@ -12,6 +12,10 @@ const config = z
   .strictObject({
     database: path('DuckDB file; made when it is not there').optional(),
     folder: path('Folder of tables as Parquet, CSV or NDJSON; made when it is not there').optional(),
+    partitionBy: z
+      .record(z.string(), z.array(z.string()).min(1))
+      .optional()
+      .meta({ title: 'By table of Parquet the columns whose values make folders (day=2024-01-01)' }),
   })
   .refine((value) => value.database !== undefined || value.folder !== undefined, {
     path: ['database'],
@@ -49,7 +53,7 @@ const manifest = {
 } as const
 
 /** A DuckDB file and folders of files. Everything that does work is imported at its first use. */
-export const local = defineConnector(manifest, ({ config: { database, folder }, name: partner }) => {
+export const local = defineConnector(manifest, ({ config: { database, folder, partitionBy }, name: partner }) => {
   const needs = (file: string | undefined, field: 'database' | 'folder', sinkName: string): string => {
     if (file !== undefined) return file
     throw integrationError('invalid_config', {
@@ -60,7 +64,7 @@ export const local = defineConnector(manifest, ({ config: { database, folder }, 
   }
   const writeFiles = (format: 'parquet' | 'csv' | 'ndjson') => async (options: WriteOptions) =>
     (await import('./folder/write.ts')).writeFolder(
-      { folder: needs(folder, 'folder', `the sink ${format}`), format, partner },
+      { folder: needs(folder, 'folder', `the sink ${format}`), format, partner, partitionBy },
       options,
     )
   return {

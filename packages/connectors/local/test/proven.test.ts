@@ -13,7 +13,7 @@ import { kinds } from './proven-kinds.ts'
 import type { Both, Kind } from './proven-kinds.ts'
 import { openBoth, openWriter, readAll, records, sinks, writing } from './support.ts'
 
-const runs = Number(process.env['ECOKIT_PROVE_SEGMENTS'] ?? 12)
+const runs = Number(process.env['ECOKIT_SEGMENTS'] ?? 8)
 const names = fc.constantFrom('', ' ', '"', "'", 'é', '.', '$', '%', '}', 'SELECT', '\\', '\n', '[0]', ';')
 
 interface Example {
@@ -113,5 +113,5 @@ for (const sink of sinks)
       // The property says nothing where every table has a column that only objects can fill.
       expect(direct).toBeGreaterThan(0)
     },
-    30_000 + runs * 1000,
+    60_000 + runs * 8000,
   )

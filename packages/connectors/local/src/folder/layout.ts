@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs'
-import { open, readFile, readdir, rename, rm, stat, truncate } from 'node:fs/promises'
+import { mkdir, open, readFile, readdir, rename, rm, stat, truncate } from 'node:fs/promises'
 import path from 'node:path'
 import { crc32 } from 'node:zlib'
 import { integrationError, toJson } from '@ecokit/contracts'
@@ -19,8 +19,8 @@ export const manifestName = '_manifest.json'
 /** Where parts are written; a part that the manifest lists is moved out of it. */
 export const stagedName = '_staged'
 export const lockName = '_lock.duckdb'
-/** `.lines`: committed lines of NDJSON that wait in the staging folder to become Parquet. */
-export const partPattern = /^part-\d{6,}\.(?:parquet|csv|ndjson|lines)$/
+/** In a partitioned table parts stand in folders such as `day=2024-01-01`. `.lines`: committed lines of NDJSON that wait in the staging folder to become Parquet. */
+export const partPattern = /^(?:[\w-]+=[^/\\]*\/)*part-\d{6,}(?:-\d+)?\.(?:parquet|csv|ndjson|lines)$/
 export const isLines = (file: string): boolean => file.endsWith('.lines')
 
 // `bytes`: of a part that is still being filled, those that are committed. `crc`: of those bytes, for a disk that gives back something else.
@@ -175,6 +175,15 @@ export const writeManifest = async (directory: string, value: FolderManifest): P
   await syncFolder(directory)
 }
 
+/** The names in a folder and in those of its partitions, with `/` between. */
+const filesUnder = async (folder: string, within = ''): Promise<readonly string[]> => {
+  const found: string[] = []
+  for (const name of await namesIn(path.join(folder, within)))
+    if (name.includes('=')) found.push(...(await filesUnder(folder, `${within}${name}/`)))
+    else found.push(`${within}${name}`)
+  return found
+}
+
 /** Brings the files in line with the manifest: moves the parts that it lists out of the staging folder and removes those that it does not know. Those in `unsettled`, by name without ending, are left alone. */
 export const tidy = async (
   directory: string,
@@ -185,14 +194,19 @@ export const tidy = async (
   const listed = new Set(value?.parts.map(({ file }) => file))
   const waiting = new Set(value?.pass?.parts.map(({ file }) => file))
   let moved = false
-  for (const name of await namesIn(staged)) {
-    if (unsettled.has(name.slice(0, -path.extname(name).length)) || (listed.has(name) && isLines(name))) continue
+  for (const name of await filesUnder(staged)) {
+    const piece = /^part-\d+/.exec(path.basename(name))?.[0] ?? ''
+    if (unsettled.has(piece) || (listed.has(name) && isLines(name))) continue
     if (listed.has(name)) {
-      await rename(path.join(staged, name), path.join(directory, name))
+      const target = path.join(directory, name)
+      const folder = path.dirname(target)
+      if (folder !== directory) await mkdir(folder, { recursive: true })
+      await rename(path.join(staged, name), target)
+      if (folder !== directory) await syncFolder(folder)
       moved = true
     } else if (!waiting.has(name)) await rm(path.join(staged, name), { recursive: true, force: true })
   }
-  for (const name of await namesIn(directory))
+  for (const name of await filesUnder(directory))
     if ((partPattern.test(name) && !listed.has(name)) || name === `${manifestName}.new`)
       await rm(path.join(directory, name), { force: true })
   if (moved) await syncFolder(directory)
@@ -202,7 +216,7 @@ export const tidy = async (
 export const restore = async (
   directory: string,
   found: FolderManifest | undefined,
-  fold: (part: Part, schema: FolderManifest['schema']) => Promise<Part>,
+  fold: (part: Part, schema: FolderManifest['schema']) => Promise<readonly Part[]>,
   /** `replaced`: damage does not matter, because all of it is about to go. */
   about: Owner & { readonly replaced: boolean },
 ): Promise<FolderManifest | undefined> => {
@@ -225,7 +239,7 @@ export const restore = async (
         continue
       }
       if (size !== undefined && size > one.bytes && !one.file.endsWith('.parquet')) await truncate(file, one.bytes)
-      done.push(isLines(one.file) ? await fold(one, as) : one)
+      done.push(...(isLines(one.file) ? await fold(one, as) : [one]))
     }
     return done
   }

@@ -1,11 +1,11 @@
 import { open, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { crc32 } from 'node:zlib'
-import type { DuckDBConnection } from '@duckdb/node-api'
+import type { DuckDBConnection, DuckDBListValue } from '@duckdb/node-api'
 import { openSegment } from '../segments.ts'
 import { identifiers, literal } from '../sql.ts'
 import { openStage } from '../stage.ts'
-import { crcOf } from './layout.ts'
+import { crcOf, syncFolder } from './layout.ts'
 import { cellOf, csvCell, jsonOf } from './text.ts'
 import type { Column } from '../columns.ts'
 import type { Duck } from '../database.ts'
@@ -28,7 +28,7 @@ export interface PartWriter {
   /** Makes what was written so far survive a power cut, and goes on. Absent: a commit must finish the part. */
   readonly sync?: () => Promise<Part>
   /** Closes the file; it is safe on the disk, but for segments, which are read once more. */
-  readonly finish: () => Promise<Part>
+  readonly finish: () => Promise<readonly Part[]>
   /** Closes the file as it is. */
   readonly close: () => Promise<void>
 }
@@ -80,7 +80,7 @@ const textPart = async (
     finish: async () => {
       const part = await sync()
       await handle.close()
-      return part
+      return [part]
     },
     close: () => handle.close(),
   }
@@ -105,7 +105,7 @@ export const linesPart: OpenPart = async (file) => {
     },
     finish: async () => {
       await segment.close()
-      return part()
+      return [part()]
     },
     close: async () => {
       await segment.close()
@@ -122,26 +122,62 @@ const syncFile = async (file: string): Promise<void> => {
   }
 }
 // DuckDB holds a row group in memory, and its default of 122,880 rows takes 60 MB more than this.
-const parquet = '(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 40960)'
+const parquet = 'FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 40960'
 
-/** Makes a part of Parquet from a segment of proven lines. */
-export const partOfLines = async (
+/** Writes what a query gives as Parquet: one file, or one for each value of the columns `by`, which stand in the files too, so that a reader need not make values of names. */
+const writeParquet = async (
+  connection: DuckDBConnection,
+  query: string,
+  file: string,
+  rows: number,
+  by: readonly string[],
+): Promise<readonly Part[]> => {
+  const folder = path.dirname(file)
+  const found: (readonly [string, number])[] = []
+  if (by.length === 0) {
+    const { rowsChanged } = await connection.run(`COPY (${query}) TO ${literal(file)} (${parquet})`)
+    found.push([file, rowsChanged])
+  } else {
+    const pattern = literal(`${path.basename(file, '.parquet')}-{i}`)
+    const copied = await connection.runAndReadAll(
+      `COPY (${query}) TO ${literal(folder)} (${parquet}, PARTITION_BY (${identifiers(by)}), WRITE_PARTITION_COLUMNS true, OVERWRITE_OR_IGNORE true, FILENAME_PATTERN ${pattern}, RETURN_FILES true)`,
+    )
+    const files = (copied.getRows()[0]?.[1] as DuckDBListValue | undefined)?.items ?? []
+    for (const name of files.map(String)) {
+      const counted = await connection.runAndReadAll(
+        `SELECT num_rows FROM parquet_file_metadata(${literal(name.replace(/[*?[]/g, '[$&]'))})`,
+      )
+      found.push([name, Number(counted.getRows()[0]?.[0])])
+    }
+  }
+  const written = found.reduce((sum, [, count]) => sum + count, 0)
+  if (written !== rows) throw new Error(`${file} holds ${written} rows of the ${rows} that were written`)
+  return Promise.all(
+    found.map(async ([name, count]) => {
+      await syncFile(name)
+      if (by.length > 0) await syncFolder(path.dirname(name))
+      const { size } = await stat(name)
+      const relative = path.relative(folder, name).replaceAll(path.sep, '/')
+      return { file: relative, rows: count, bytes: size, crc: await crcOf(name) }
+    }),
+  )
+}
+
+/** Makes Parquet of a segment of proven lines. */
+export const partsOfLines = async (
   duck: Duck,
   connection: DuckDBConnection,
   source: LineSource,
   segment: Segment,
   file: string,
-): Promise<Part> => {
+  by: readonly string[],
+): Promise<readonly Part[]> => {
   const lines = await source(duck, connection, [segment])
   try {
-    const { rowsChanged } = await connection.run(`COPY (SELECT * FROM ${lines.from}) TO ${literal(file)} ${parquet}`)
-    if (rowsChanged !== segment.rows)
-      throw new Error(`${segment.file} gave ${rowsChanged} rows of the ${segment.rows} that were written`)
+    return await writeParquet(connection, `SELECT * FROM ${lines.from}`, file, segment.rows, by)
   } finally {
     lines.close()
   }
-  await syncFile(file)
-  return { file: path.basename(file), rows: segment.rows, bytes: (await stat(file)).size, crc: await crcOf(file) }
 }
 
 const sizeOf = (stored: Stored): number =>
@@ -158,6 +194,7 @@ export const partOpener = async (
   duck: Duck,
   connection: DuckDBConnection,
   takesLines: boolean,
+  by: readonly string[],
 ): Promise<OpenPart> => {
   if (format === 'csv') {
     const header = `${columns.map(({ name }) => csvCell(name)).join(',')}\r\n`
@@ -186,9 +223,7 @@ export const partOpener = async (
       bytes: () => bytes,
       finish: async () => {
         await stage.gather()
-        await connection.run(`COPY (SELECT ${names} FROM ${stage.from}) TO ${literal(file)} ${parquet}`)
-        await syncFile(file)
-        return { file: path.basename(file), rows: stage.rows(), bytes: (await stat(file)).size, crc: await crcOf(file) }
+        return writeParquet(connection, `SELECT ${names} FROM ${stage.from}`, file, stage.rows(), by)
       },
       close: () => stage.clear(),
     }

@@ -10,10 +10,10 @@ interface Piece {
   /** Its name without the ending. */
   readonly name: string
   /** As a manifest may list it now. */
-  part: Part | undefined
+  parts: readonly Part[] | undefined
   writer: PartWriter | undefined
   longest: number
-  /** Its part was given in its lasting form. */
+  /** Its parts were given in their lasting form. */
   settled: boolean
 }
 
@@ -45,14 +45,12 @@ export interface PiecesSetting {
   readonly format: Format
   readonly openPart: OpenPart
   /** How segments become Parquet; absent: proven lines are written into parts as they are, or not taken. */
-  readonly fold: ((segment: Segment, file: string) => Promise<Part>) | undefined
+  readonly fold: ((segment: Segment, file: string) => Promise<readonly Part[]>) | undefined
   /** A part is closed at about this size. */
   readonly partBytes: number
   readonly segmentBytes: number
   readonly next: number
 }
-
-const nameOf = (file: string): string => file.slice(0, -path.extname(file).length)
 
 export const openPieces = (setting: PiecesSetting): Pieces => {
   const { staged, format, openPart, fold } = setting
@@ -71,7 +69,7 @@ export const openPieces = (setting: PiecesSetting): Pieces => {
         ? await linesPart(path.join(staged, `${name}.lines`))
         : await openPart(path.join(staged, `${name}.${format}`))
     next += 1
-    const piece = { name, part: undefined, writer, longest: 0, settled: false }
+    const piece = { name, parts: undefined, writer, longest: 0, settled: false }
     pieces.push(piece)
     current = piece
     return { piece, writer }
@@ -81,7 +79,7 @@ export const openPieces = (setting: PiecesSetting): Pieces => {
     if (piece?.writer === undefined) return
     current = undefined
     if (fold === undefined || piece.writer.add !== undefined) {
-      piece.part = await piece.writer.finish()
+      piece.parts = await piece.writer.finish()
       piece.writer = undefined
       return
     }
@@ -93,10 +91,10 @@ export const openPieces = (setting: PiecesSetting): Pieces => {
       if (writer === undefined || seen === undefined) return
       const { file, rows, bytes } = seen
       const segment = { file: path.join(staged, file), rows, bytes, longest: piece.longest }
-      const part = await fold(segment, path.join(staged, `${piece.name}.parquet`))
-      const listed = piece.part !== undefined
+      const parts = await fold(segment, path.join(staged, `${piece.name}.parquet`))
+      const listed = piece.parts !== undefined
       piece.writer = undefined
-      piece.part = part
+      piece.parts = parts
       await writer.finish()
       // Where a manifest lists the lines, the next commit removes them.
       if (!listed) await rm(segment.file, { force: true })
@@ -125,11 +123,11 @@ export const openPieces = (setting: PiecesSetting): Pieces => {
       for (const piece of waiting) {
         const part = await piece.writer?.sync?.()
         // It may have become Parquet meanwhile.
-        if (part !== undefined && piece.writer !== undefined) piece.part = part
+        if (part !== undefined && piece.writer !== undefined) piece.parts = [part]
       }
-      for (const piece of waiting) piece.settled = piece.writer === undefined && piece.part !== undefined
+      for (const piece of waiting) piece.settled = piece.writer === undefined && piece.parts !== undefined
       return {
-        parts: pieces.flatMap(({ part }) => (part === undefined ? [] : [part])),
+        parts: pieces.flatMap(({ parts }) => parts ?? []),
         unsettled: new Set(pieces.filter(({ settled }) => !settled).map(({ name }) => name)),
         moved: waiting.some(({ settled }) => settled),
       }
@@ -137,7 +135,7 @@ export const openPieces = (setting: PiecesSetting): Pieces => {
     next: () => next,
     isEmpty: () => pieces.length === 0,
     reset: (parts) => {
-      pieces = parts.map((part) => ({ name: nameOf(part.file), part, writer: undefined, longest: 0, settled: true }))
+      pieces = parts.map((part) => ({ name: part.file, parts: [part], writer: undefined, longest: 0, settled: true }))
       current = undefined
     },
     close: async () => {

@@ -11,11 +11,11 @@ import { hasKind, lineSource } from '../proven.ts'
 import { rowMaker, sortBatch } from '../rows.ts'
 import { segmentBytes } from '../segments.ts'
 import { lockName, readManifest, restore, stagedName, tableFolder, tidy, writeManifest } from './layout.ts'
-import { partOfLines, partOpener } from './parts.ts'
+import { partOpener, partsOfLines } from './parts.ts'
 import { openPieces } from './pieces.ts'
 import { askFolder } from './query.ts'
 import { listFolder } from './read.ts'
-import { checkFolder, grown, sameColumns } from './target.ts'
+import { checkFolder, grown, partitionsOf, sameColumns } from './target.ts'
 import type { Column } from '../columns.ts'
 import type { Segment } from '../segments.ts'
 import type { FolderManifest, Part } from './layout.ts'
@@ -37,6 +37,7 @@ export const writeFolder = async (target: FolderTarget, options: WriteOptions): 
       details: { what: 'merge' },
     })
   const columns = columnsOf(table, partner)
+  const by = partitionsOf(target, table.name, columns)
   const directory = tableFolder(path.resolve(folder), table.name)
   const staged = path.join(directory, stagedName)
   const failure = { partner, what: `cannot write table ${table.name} in ${folder}` }
@@ -68,7 +69,8 @@ export const writeFolder = async (target: FolderTarget, options: WriteOptions): 
       const source = format === 'parquet' ? lineSource(of) : undefined
       return (
         source &&
-        ((segment: Segment, file: string): Promise<Part> => partOfLines(duck, forLines, source, segment, file))
+        ((segment: Segment, file: string): Promise<readonly Part[]> =>
+          partsOfLines(duck, forLines, source, segment, file, by))
       )
     }
     /** Ends what this writer, or one that died, left behind the last commit. */
@@ -80,7 +82,7 @@ export const writeFolder = async (target: FolderTarget, options: WriteOptions): 
         async (part, schema) => {
           const file = path.join(staged, part.file)
           const segment = { file, rows: part.rows, bytes: part.bytes, longest: part.bytes }
-          return (await foldAs(schema)?.(segment, file.replace(/lines$/, 'parquet'))) ?? part
+          return (await foldAs(schema)?.(segment, file.replace(/lines$/, 'parquet'))) ?? [part]
         },
         { partner, table: table.name, replaced: disposition === 'overwrite' },
       )
@@ -91,7 +93,7 @@ export const writeFolder = async (target: FolderTarget, options: WriteOptions): 
     const pieces = openPieces({
       staged,
       format,
-      openPart: await partOpener(format, columns, duck, forRows, takesLines),
+      openPart: await partOpener(format, columns, duck, forRows, takesLines, by),
       fold: fold(columns),
       partBytes: target.partBytes ?? 128_000_000,
       segmentBytes: target.partBytes ?? segmentBytes,
