@@ -6,20 +6,47 @@ export interface Piece {
   readonly invalid: readonly InvalidRecord[]
 }
 
-/** Reads one batch ahead and never more, so that source and sink work at the same time and a slow sink holds two batches. `stop` must end the read. */
+/** How long a source may take to end once the run is over; one that does not listen must not hold it up. */
+const patienceMs = 2_000
+
+/** Resolves when the work has ended, however it did, or is given up. */
+const patiently = async (work: Promise<unknown> | undefined): Promise<void> => {
+  let timer: NodeJS.Timeout | undefined
+  const given = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, patienceMs)
+  })
+  await Promise.race([work?.catch(() => undefined), given])
+  clearTimeout(timer)
+}
+
+/** Reads one batch ahead and never more, so that source and sink work at the same time and a slow sink holds two batches. `stop` must end the read; `signal` ends it whether the source listens or not. */
 export const pump = async function* (
   read: (onInvalid: (invalid: InvalidRecord) => void) => AsyncIterable<Batch<AnyRecord>>,
   stop: () => void,
+  signal: AbortSignal,
 ): AsyncGenerator<Piece, void, undefined> {
   let invalid: InvalidRecord[] = []
   const iterator = read((record) => invalid.push(record))[Symbol.asyncIterator]()
+  // A race with one lasting promise would keep every batch for as long as that is open.
+  let refuse = (_reason: unknown): void => {}
+  const giveUp = (): void => refuse(signal.reason)
+  signal.addEventListener('abort', giveUp)
   const pull = async (): Promise<Piece> => {
     const next = await iterator.next()
     const piece = { batch: next.done === true ? undefined : next.value, invalid }
     invalid = []
     return piece
   }
-  let ahead = pull()
+  const begin = (): Promise<Piece> => {
+    const ahead = new Promise<Piece>((resolve, reject) => {
+      refuse = reject
+      pull().then(resolve, reject)
+      if (signal.aborted) giveUp()
+    })
+    ahead.catch(() => undefined) // Told when it is its turn.
+    return ahead
+  }
+  let ahead = begin()
   try {
     for (;;) {
       const piece = await ahead
@@ -27,13 +54,13 @@ export const pump = async function* (
         if (piece.invalid.length > 0) yield piece
         return
       }
-      ahead = pull()
-      ahead.catch(() => undefined) // Told when it is its turn.
+      ahead = begin()
       yield piece
     }
   } finally {
+    signal.removeEventListener('abort', giveUp)
     stop()
-    await iterator.return?.().catch(() => undefined)
+    await patiently(iterator.return?.())
   }
 }
 

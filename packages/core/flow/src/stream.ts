@@ -201,7 +201,7 @@ const copy = async (
   let rowsWithoutCheckpoint = false
   let reads = true
   try {
-    for await (const { batch, invalid } of pump(read, () => reading.abort())) {
+    for await (const { batch, invalid } of pump(read, () => reading.abort(), signal)) {
       reads = false
       await account.putAside(invalid, { read: true })
       if (batch === undefined) break

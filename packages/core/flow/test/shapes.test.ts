@@ -91,6 +91,17 @@ test('streams side by side fail alone and are cancelled together', async () => {
   await expect(refused).rejects.toMatchObject({ code: 'invalid_config' })
 })
 
+test('a source that does not listen holds up no cancelled run', async () => {
+  const controller = new AbortController()
+  const read: Shelf['read'] = async function* () {
+    yield { encoding: 'records', records: [{ id: 1 }], checkpoint: { id: 1 } }
+    controller.abort()
+    await new Promise(() => {})
+  }
+  const { pipeline, store } = await setUp({ items: keyed(read) })
+  expect(await run({ pipeline, store, signal: controller.signal })).toMatchObject({ status: 'cancelled' })
+})
+
 test('a pipeline of a thousand streams', async () => {
   const names = Array.from({ length: 1_000 }, (_, index) => `s${index}`)
   const read = pagesOf(() => [[{ id: 1 }], [{ id: 2 }]])
