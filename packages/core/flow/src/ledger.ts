@@ -1,6 +1,7 @@
 import { toJson } from '@ecokit/contracts'
 import type { NewRow, Row, Store } from '@ecokit/store'
 import type { PlannedStream } from './plan.ts'
+import { seal, unseal } from './seal.ts'
 import { readState, stateKey, type FlowState } from './state.ts'
 import { noCounts, type Counts, type Failure, type RunStatus, type Window } from './types.ts'
 
@@ -113,7 +114,7 @@ export const openLedger = (store: Store, run: string, now: () => number): Ledger
     },
     committed: async (key, state, name, patch) => {
       const row = {
-        checkpoint: toJson(state),
+        checkpoint: seal(state),
         complete: state.complete ? 1 : 0,
         reconciled_at: state.reconciledAt ?? null,
         counts: toJson(state.counts),
@@ -143,24 +144,22 @@ export const openLedger = (store: Store, run: string, now: () => number): Ledger
     },
     state: async (key) => {
       const row = await db.selectFrom('flow_state').select('checkpoint').where('key', '=', key).executeTakeFirst()
-      return row?.checkpoint == null ? undefined : (JSON.parse(row.checkpoint) as unknown)
+      return row?.checkpoint == null ? undefined : unseal(row.checkpoint, key)
     },
     quarantine: async (rows) => {
       const at = now()
       // One transaction: each one waits for the disk.
       await db.transaction().execute(async (transaction) => {
         for (let from = 0; from < rows.length; from += asidesAtOnce) {
-          const part = rows
-            .slice(from, from + asidesAtOnce)
-            .map(({ pipeline, stream, field, reason, record }) => ({
-              run_id: run,
-              pipeline,
-              stream,
-              field,
-              reason,
-              record,
-              at,
-            }))
+          const part = rows.slice(from, from + asidesAtOnce).map(({ pipeline, stream, field, reason, record }) => ({
+            run_id: run,
+            pipeline,
+            stream,
+            field,
+            reason,
+            record,
+            at,
+          }))
           if (part.length < asidesAtOnce) {
             await transaction.insertInto('quarantine').values(part).execute()
             continue
@@ -205,6 +204,14 @@ export interface DeadRun {
 
 export const ended = { code: 'internal', message: 'the process ended before the run did' } as const
 
+const undamaged = (text: string): unknown => {
+  try {
+    return unseal(text, '')
+  } catch {
+    return undefined
+  }
+}
+
 /** Marks runs as failed whose process ended without saying so, and corrects their counts to what was committed. */
 export const buryRuns = async (
   store: Store,
@@ -236,7 +243,7 @@ export const buryRuns = async (
           .select('checkpoint')
           .where('key', '=', stateKey(pipeline, stream, window))
           .executeTakeFirst()
-        const state = readState(kept?.checkpoint == null ? undefined : JSON.parse(kept.checkpoint), table_name)
+        const state = readState(kept?.checkpoint == null ? undefined : undamaged(kept.checkpoint), table_name)
         await transaction
           .updateTable('run_streams')
           .set({

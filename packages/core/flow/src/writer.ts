@@ -1,5 +1,6 @@
 import { integrationError, type AnyRecord, type IntegrationError, type Writer } from '@ecokit/contracts'
 import type { PlannedStream } from './plan.ts'
+import { isDamaged } from './seal.ts'
 import { decidePass, readState, stateKey, type FlowState } from './state.ts'
 import type { StreamRunner } from './stream.ts'
 
@@ -55,7 +56,14 @@ export const openWriter = async (planned: PlannedStream, runner: StreamRunner) =
   const writer = await open(false)
   try {
     const transactional = sink.manifest.sinks?.[sinkName]?.commit === 'transaction'
-    const noted = readState(await ledger.state(key), planned.table)
+    const noted = readState(
+      await ledger.state(key).catch((error: unknown) => {
+        // Where the sink keeps the truth, or nothing is gone on from, ours is for display.
+        if (isDamaged(error) && (transactional || full || planned.mode === 'full_refresh')) return undefined
+        throw error
+      }),
+      planned.table,
+    )
     const found = transactional ? readState(await writer.resumesFrom({ signal }), planned.table) : noted
     if (found !== undefined && (found.run !== noted?.run || found.counts.read !== noted.counts.read))
       await ledger.correct(planned.stream, found)

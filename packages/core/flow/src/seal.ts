@@ -1,0 +1,40 @@
+import { crc32 } from 'node:zlib'
+import { integrationError, isIntegrationError, toJson } from '@ecokit/contracts'
+import type { FlowState } from './state.ts'
+
+const ending = /,"crc":(\d+)\}$/
+const damaged = 'damaged'
+
+/** A state as text, with a checksum: SQLite has none for its pages, and a changed digit would leave rows out without a word. */
+export const seal = (state: FlowState): string => {
+  const text = toJson(state)
+  return `${text.slice(0, -1)},"crc":${crc32(text)}}`
+}
+
+declare const JSON: {
+  parse(text: string, reviver: (key: string, value: unknown, context: { readonly source?: string }) => unknown): unknown
+} & typeof globalThis.JSON
+
+/** Integers beyond 2^53 in a source's checkpoint keep their digits. */
+const exact = (text: string): unknown =>
+  JSON.parse(text, (_key, value, { source = '' }) =>
+    typeof value === 'number' && !Number.isSafeInteger(value) && /^-?\d+$/.test(source) ? BigInt(source) : value,
+  )
+
+/** What was sealed; throws where the disk gave back something else. */
+export const unseal = (text: string, key: string): unknown => {
+  const found = ending.exec(text)
+  try {
+    if (found === null || Number(found[1]) === crc32(`${text.slice(0, found.index)}}`)) return exact(text)
+  } catch {
+    // Not even JSON.
+  }
+  throw integrationError('unavailable', {
+    what: `the checkpoint of ${key} in the state database is damaged`,
+    next: 'Run the pipeline once with --full, which reads everything again, and check the disk',
+    details: { cause: damaged },
+    retryable: false,
+  })
+}
+export const isDamaged = (error: unknown): boolean =>
+  isIntegrationError(error, 'unavailable') && error.details.cause === damaged
