@@ -3,7 +3,7 @@ import { streamRunId } from './ids.ts'
 import { columnLineage, columnSources, type ColumnSource } from './lineage-columns.ts'
 import { eventSchema, facet, producer, version, type LineageEvent, type SchemaField } from './lineage-event.ts'
 import type { PlannedStream } from './plan.ts'
-import type { RuleResult } from './quality-results.ts'
+import { summaryOf, type RuleResult } from './quality-results.ts'
 import type { Counts, SyncOptions } from './types.ts'
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
@@ -88,13 +88,13 @@ const describedAs = ({ partner, dataset: { namespace, name }, schema }: Side) =>
 
 /** What the quality rules said, under the names that the columns have at the source. */
 const assertionsOf = (results: readonly RuleResult[], fieldOf: (column: string) => string) => ({
-  assertions: results.map(({ name, rule, field, severity, passed, message }) => ({
+  assertions: results.map(({ name, rule, field, severity, passed, ...found }) => ({
     assertion: rule === 'sql' ? 'custom_sql' : rule,
     success: passed,
     ...(field !== '' && { column: field.split(',').map(fieldOf).join(',') }),
     severity: severity === 'stop' ? 'error' : 'warn',
     name,
-    ...(message !== '' && { actual: message }),
+    actual: summaryOf({ rule, ...found }),
   })),
 })
 const metricsOf = (

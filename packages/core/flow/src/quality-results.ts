@@ -26,6 +26,17 @@ export interface QualityResult {
 /** A result before it has its place in the store. */
 export type RuleResult = Omit<QualityResult, 'run' | 'pipeline' | 'stream' | 'at'>
 
+/** What a rule found without the values that it was found in: for errors and lineage, which leave the house. */
+export const summaryOf = ({
+  rule,
+  checked,
+  failed,
+  message,
+}: Omit<RuleResult, 'name' | 'field' | 'severity' | 'passed'>): string => {
+  if (rule === 'row_count' || rule === 'freshness' || (checked === 0 && failed > 0)) return message
+  return rule === 'sql' ? `${failed} faults` : `${failed} of ${checked} records`
+}
+
 /** What the rules found that stopped nothing and put nothing aside, in sentences. */
 export const warningsOf = (stream: string, results: readonly RuleResult[]): readonly string[] =>
   results

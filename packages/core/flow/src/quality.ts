@@ -5,7 +5,7 @@ import type { Store } from '@ecokit/store'
 import type { Judge, Judged } from './judge.ts'
 import { parseExact } from './lines.ts'
 import type { PlannedStream } from './plan.ts'
-import { qualityHistory, type QualityHistory, type RuleResult } from './quality-results.ts'
+import { qualityHistory, summaryOf, type QualityHistory, type RuleResult } from './quality-results.ts'
 import { refuseAsking, rowRules, tableRules, type PlannedRule } from './quality-rules.ts'
 import { linesOf, openSieve, readsPlainly, withoutLines } from './quality-sieve.ts'
 import { judgeTable, whyNot, type Finding, type Query } from './quality-table.ts'
@@ -131,12 +131,12 @@ export const openQuality = (options: QualityOptions): Quality => {
     return { batch: left.size === 0 ? batch : withoutLines(batch, left), putAside }
   }
 
-  const stopFor = (name: string, field: string, what: string) =>
+  const stopFor = ({ name, fields, rule: { rule } }: PlannedRule, finding: Finding) =>
     integrationError('invalid_data', {
       partner,
-      what: `${stream}: the quality rule ${name} stops the stream: ${what}`,
-      next: 'Mend the data at the source, or give the rule another severity',
-      details: { stream, field },
+      what: `${stream}: the quality rule ${name} stops the stream: ${summaryOf({ rule, ...finding })}`,
+      next: 'Look at the results of its quality rules, and mend the data at the source or give the rule another severity',
+      details: { stream, field: fields.join(',') },
     })
 
   const judge = (batch: Batch<AnyRecord>): Judged => {
@@ -149,13 +149,8 @@ export const openQuality = (options: QualityOptions): Quality => {
         details: { what: 'quality rules over arrow' },
       })
     const judged = batch.encoding === 'records' ? judgeRecords(batch) : judgeLines(batch)
-    for (const { planned, failed, examples } of counters)
-      if (planned.severity === 'stop' && failed > 0)
-        throw stopFor(
-          planned.name,
-          planned.rule.field,
-          `${failed} of ${checked} records break it: ${planned.rule.field} ${examples.join(', ')}`,
-        )
+    for (const { planned, failed } of counters)
+      if (planned.severity === 'stop' && failed > 0) throw stopFor(planned, { checked, failed, message: '' })
     return judged
   }
 
@@ -185,8 +180,7 @@ export const openQuality = (options: QualityOptions): Quality => {
         finding = { checked: 0, failed: 1, message: `could not be judged: ${whyNot(error)}` }
       }
       found.set(planned, finding)
-      if (finding.failed > 0 && planned.severity === 'stop')
-        throw stopFor(planned.name, planned.fields.join(','), finding.message)
+      if (finding.failed > 0 && planned.severity === 'stop') throw stopFor(planned, finding)
     }
   }
 

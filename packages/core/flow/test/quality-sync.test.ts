@@ -146,8 +146,16 @@ test('a rule that stops keeps a full pass from becoming visible at all', async (
   const [, end] = await runLineage(store, stopped.id)
   expect(end).toMatchObject({
     eventType: 'FAIL',
-    inputs: [{ inputFacets: { dataQualityAssertions: { assertions: [{ success: false, severity: 'error' }] } } }],
+    inputs: [
+      {
+        inputFacets: {
+          dataQualityAssertions: { assertions: [{ success: false, severity: 'error', actual: '1 of 60 records' }] },
+        },
+      },
+    ],
   })
+  // A collector is not told what a record holds.
+  expect(JSON.stringify(end)).not.toContain('is below')
 })
 
 test('in a pass by steps a rule that stops keeps back its own batch, and what was committed stays', async () => {
