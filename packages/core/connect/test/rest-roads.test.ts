@@ -5,6 +5,7 @@ import { int64, toJson } from '@ecokit/contracts'
 import { readJson } from '@ecokit/http'
 import { formOf } from '@ecokit/json-scan'
 import type { Form } from '@ecokit/json-scan'
+import { handOverCounts } from '../../../../tools/proofs/counts.ts'
 import { roadOf, valueOf } from '../src/rest/road.ts'
 import type { Found, Road } from '../src/rest/road.ts'
 import { rowsOf } from './rest-support.ts'
@@ -195,30 +196,36 @@ const outcome = (road: Road, page: string, form: Form) => {
   }
 }
 
-test('bytes and objects give the same rows, the same refusals and the same errors', () => {
-  let taken = 0
-  let refused = 0
-  let broken = 0
-  fc.assert(
-    fc.property(cases, ({ plain, coded, page }) => {
-      const base = { partner: 'p', rest: { path: '', records: 'list' }, cursor: undefined, hidden: false }
-      const { form } = formOf(plain) as { form: Form }
-      const bytes = outcome(roadOf({ ...base, schema: plain }), page, form)
-      const objects = outcome(roadOf({ ...base, schema: coded }), page, form)
-      expect(objects).toEqual(bytes)
-      if ('error' in bytes) broken += 1
-      else {
-        taken += bytes.rows.length
-        refused += bytes.refused.length
-      }
-    }),
-    { numRuns: Number(process.env['ECOKIT_ROADS'] ?? 1_000), seed: Number(process.env['ECOKIT_ROADS_SEED'] ?? 11) },
-  )
+const runs = Number(process.env['ECOKIT_ROADS'] ?? 1_000)
+test(
+  'bytes and objects give the same rows, the same refusals and the same errors',
+  { timeout: 60_000 + runs * 30 },
+  () => {
+    let taken = 0
+    let refused = 0
+    let broken = 0
+    fc.assert(
+      fc.property(cases, ({ plain, coded, page }) => {
+        const base = { partner: 'p', rest: { path: '', records: 'list' }, cursor: undefined, hidden: false }
+        const { form } = formOf(plain) as { form: Form }
+        const bytes = outcome(roadOf({ ...base, schema: plain }), page, form)
+        const objects = outcome(roadOf({ ...base, schema: coded }), page, form)
+        expect(objects).toEqual(bytes)
+        if ('error' in bytes) broken += 1
+        else {
+          taken += bytes.rows.length
+          refused += bytes.refused.length
+        }
+      }),
+      { numRuns: runs, seed: Number(process.env['ECOKIT_SEED'] ?? 11) },
+    )
+    handOverCounts({ rows: taken, refused, broken })
   // Enough of everything, or the property says nothing.
-  expect(taken).toBeGreaterThan(500)
-  expect(refused).toBeGreaterThan(500)
-  expect(broken).toBeGreaterThan(20)
-})
+    expect(taken).toBeGreaterThan(500)
+    expect(refused).toBeGreaterThan(500)
+    expect(broken).toBeGreaterThan(20)
+  },
+)
 
 test('a refinement sees only what the gate let through, and is the last word', () => {
   const schema = z.object({ at: z.iso.datetime().refine((text) => text.startsWith('2026')), n: z.int() })

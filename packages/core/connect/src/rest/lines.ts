@@ -29,6 +29,8 @@ const behindValue = (lines: string, at: number): number => {
 }
 
 const beyondAscii = /[\u0080-\u00ff]/
+const timeAt = (lines: string, at: number): string | undefined =>
+  lines.charCodeAt(at) === 34 ? lines.slice(at + 1, lines.indexOf('"', at + 1)) : undefined
 const textAt = (lines: string, at: number): string | undefined => {
   const code = lines.charCodeAt(at)
   if (code === 110) return undefined
@@ -47,11 +49,12 @@ export const valueFinder = ({ fields }: Struct, name: string): FindValue => {
   const key = `${Buffer.from(JSON.stringify(name)).toString('latin1')}:`
   // The bytes of a key cannot stand in a text, whose quotes have a backslash; only as the key of something nested.
   const plain = fields[place]?.optional !== true && fields.slice(0, place).every(({ form }) => isFlat(form))
-  if (plain) return (lines, from) => textAt(lines, lines.indexOf(key, from) + key.length)
+  const readAt = fields[place]?.form.kind === 'timestamp' ? timeAt : textAt
+  if (plain) return (lines, from) => readAt(lines, lines.indexOf(key, from) + key.length)
   return (lines, from, end) => {
     for (let at = from + 1; at < end && lines.charCodeAt(at) === 34;) {
       const colon = behindText(lines, at)
-      if (lines.startsWith(key, at)) return textAt(lines, colon + 1)
+      if (lines.startsWith(key, at)) return readAt(lines, colon + 1)
       at = behindValue(lines, colon + 1) + 1
     }
     return undefined
