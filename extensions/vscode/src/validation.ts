@@ -1,10 +1,12 @@
 import path from 'node:path'
+import { httpSink } from '@ecokit/connector-http-sink'
 import { local } from '@ecokit/connector-local'
 import { mlflow } from '@ecokit/connector-mlflow'
+import { postgres } from '@ecokit/connector-postgres'
 import { parseEcosystem, valueOfField, type Problem } from '@ecokit/registry/file'
 
 /** Only their manifests are used: nothing is opened, and no code of the workspace runs. */
-export const connectors = [mlflow, local]
+export const connectors = [mlflow, local, postgres, httpSink]
 
 /** A problem as an editor wants it: lines and columns count from 0, the end is exclusive. */
 export interface Finding {
