@@ -106,6 +106,11 @@ const bareObjects = async (): Promise<number> => {
   return count
 }
 
+const rest = {
+  path: '/{path}',
+  records: 'data',
+  paging: { kind: 'token', parameter: 'cursor', next: 'next_cursor' },
+} as const
 const connector = defineConnector(
   {
     id: 'pages',
@@ -113,15 +118,9 @@ const connector = defineConnector(
     config: z.strictObject({ url: z.url(), path: z.string() }),
     hosts: ['{url}'],
     streams: {
-      rows: stream({
-        schema: Row,
-        primaryKey: ['id'],
-        rest: {
-          path: '/{path}',
-          records: 'data',
-          paging: { kind: 'token', parameter: 'cursor', next: 'next_cursor' },
-        },
-      }),
+      rows: stream({ schema: Row, primaryKey: ['id'], rest }),
+      // Looks at each row's cursor.
+      changes: stream({ schema: Row, primaryKey: ['id'], cursor: 'seq', rest }),
     },
   },
   () => ({ check: () => Promise.resolve({}) }),
@@ -130,13 +129,14 @@ interface Ours {
   readonly path?: 'rows' | 'bad'
   /** DuckDB's JSON reader instead of vectors. */
   readonly segments?: boolean
+  /** Incremental, so that checkpoints move within the read: after so many bytes, or a second. Absent: a full refresh, which is one commit. */
   readonly commitBytes?: number
 }
 const variants: Readonly<Record<string, Ours>> = {
-  // A commit every second, as large as it gets.
-  flow: { commitBytes: Infinity },
-  segments: { commitBytes: Infinity, segments: true },
-  bad: { commitBytes: Infinity, path: 'bad' },
+  flow: {},
+  segments: { segments: true },
+  bad: { path: 'bad' },
+  incremental: { commitBytes: Infinity },
   // Ten pages.
   checkpoints: { commitBytes: 3_600_000 },
 }
@@ -154,7 +154,10 @@ const ours = async ({ path = 'rows', segments = false, commitBytes }: Ours): Pro
       source,
       sink,
       sinkName: 'parquet',
-      streams: [{ stream: 'rows', mode: 'full_refresh', disposition: 'append' }],
+      streams:
+        commitBytes === undefined
+          ? [{ stream: 'rows', mode: 'full_refresh', disposition: 'append' }]
+          : [{ stream: 'changes', mode: 'incremental', disposition: 'append' }],
     },
     commitBytes,
   })

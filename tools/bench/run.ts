@@ -63,7 +63,8 @@ const pages = (): Promise<readonly Summary[]> =>
         'flow: proven segments': variant('segments'),
         'flow: filled vectors': variant('flow'),
         'flow: 1% of bad records': variant('bad'),
-        'flow: commit every 10,000 rows': variant('checkpoints'),
+        'flow: incremental, by its cursor': variant('incremental'),
+        'flow: the same, commit each 10,000': variant('checkpoints'),
       }),
     )
   })

@@ -28,7 +28,7 @@ const broken = (seq: number): object => {
   return kinds[(seq / 100) % kinds.length] ?? nameless
 }
 const pageSize = 1000
-/** Pages are made once and kept, so that the server costs as little as it can; beyond so many rows they come again. */
+/** Pages are made once and kept, so that the server costs as little as it can; beyond so many rows they are made anew each time. */
 const kept = 1_000_000
 const pages = new Map<string, Buffer>()
 const data = (from: number, size: number, bad: boolean): Buffer => {
@@ -39,13 +39,13 @@ const data = (from: number, size: number, bad: boolean): Buffer => {
     bad && (from + index) % 100 === 0 ? broken(from + index) : row(from + index),
   )
   const made = Buffer.from(`{"data":${JSON.stringify(rows)},`)
-  pages.set(key, made)
+  if (from < kept) pages.set(key, made)
   return made
 }
 const page = (from: number, total: number, bad: boolean): readonly Buffer[] => {
   const size = Math.min(pageSize, total - from)
   const next = from + size < total ? `"${from + size}"` : 'null'
-  return [data(from % kept, size, bad), Buffer.from(`"next_cursor":${next}}`)]
+  return [data(from, size, bad), Buffer.from(`"next_cursor":${next}}`)]
 }
 
 const total = Number(process.argv[2] ?? 1_000_000)
