@@ -201,7 +201,7 @@ const survives = async (given: Case, naive: boolean): Promise<void> => {
 test('whatever is killed between any two steps, the sink ends with exactly the rows of the source', async () => {
   await fc.assert(
     fc.asyncProperty(cases, (given) => survives(given, false)),
-    { numRuns: 400 },
+    { numRuns: Number(process.env['ECOKIT_LIVES'] ?? 250) },
   )
 }, 120_000)
 
