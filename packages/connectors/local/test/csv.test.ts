@@ -126,7 +126,7 @@ test('the corpus of CSV files: what is read, and what is put aside with line and
             for (const row of batch.records)
               found.push(
                 Object.values(row)
-                  .map((cell) => (cell === null ? '~' : cell === '' ? '^' : String(cell)))
+                  .map((cell) => (cell === null ? '~' : cell === '' ? '^' : (cell as string)))
                   .join('|'),
               )
         return { found, aside, ended: '' }

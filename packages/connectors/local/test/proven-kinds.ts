@@ -14,7 +14,7 @@ export interface Kind {
 
 const wellFormed = (text: string): boolean => (text as unknown as { isWellFormed(): boolean }).isWellFormed()
 const escaped = (text: string): string =>
-  `"${[...text].map((character) => (character.length === 1 ? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}` : character)).join('')}"`
+  `"${Array.from(text, (character) => (character.length === 1 ? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}` : character)).join('')}"`
 /** A text with and without escapes. */
 const quoted = (text: string): fc.Arbitrary<string> =>
   fc.constantFrom(JSON.stringify(text), escaped(text), JSON.stringify(text).replaceAll('/', '\\/'))
@@ -85,7 +85,7 @@ const number = fc
       .constantFrom(
         ...forms,
         Object.is(value, -0) ? '-0.0' : value.toExponential(),
-        Number.isInteger(value) && Math.abs(value) < 1e21 ? plain : `${plain}`,
+        Number.isInteger(value) && Math.abs(value) < 1e21 ? plain : plain,
       )
       .map((text) => ({ value, text }))
   })

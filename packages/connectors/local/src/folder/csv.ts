@@ -41,7 +41,7 @@ export const csvReader = (): { push(text: string): readonly CsvFound[]; end(): r
   let fault: CsvFault | undefined
   // The text of the record that is read: what earlier pieces hold of it, and where it begins in this one.
   let [carried, start] = ['', 0]
-  const fail = (what: string, at: readonly [number, number] = [line, column]) => {
+  const fail = (what: string, at: readonly [number, number] = [line, column]): undefined => {
     fault ??= { fault: what, line: at[0], column: at[1] }
     state = 'broken'
   }
@@ -72,12 +72,19 @@ export const csvReader = (): { push(text: string): readonly CsvFound[]; end(): r
       return
     }
     if (state === 'return') {
-      if (code !== newline) return fail('a carriage return without a line feed')
+      if (code !== newline) {
+        fail('a carriage return without a line feed')
+        return
+      }
       state = 'start'
-      return endRecord()
+      endRecord()
+      return
     }
     if (code === quote) {
-      if (state === 'plain') return fail('a quote inside a cell that is not quoted')
+      if (state === 'plain') {
+        fail('a quote inside a cell that is not quoted')
+        return
+      }
       if (state === 'closing') cell += '"'
       else opened = [line, column]
       state = 'quoted'
@@ -85,7 +92,10 @@ export const csvReader = (): { push(text: string): readonly CsvFound[]; end(): r
     }
     const end = code === comma || code === newline || code === carriageReturn
     if (!end) {
-      if (state === 'closing') return fail('text after the closing quote')
+      if (state === 'closing') {
+        fail('text after the closing quote')
+        return
+      }
       cell += character
       state = 'plain'
       return

@@ -142,7 +142,7 @@ const writeParquet = async (
     const copied = await connection.runAndReadAll(
       `COPY (${query}) TO ${literal(folder)} (${parquet}, PARTITION_BY (${identifiers(by)}), WRITE_PARTITION_COLUMNS true, OVERWRITE_OR_IGNORE true, FILENAME_PATTERN ${pattern}, RETURN_FILES true)`,
     )
-    const files = (copied.getRows()[0]?.[1] as DuckDBListValue | undefined)?.items ?? []
+    const files = (copied.getRows()[0]?.[1] as Pick<DuckDBListValue, 'items'> | undefined)?.items ?? []
     for (const name of files.map(String)) {
       const counted = await connection.runAndReadAll(
         `SELECT num_rows FROM parquet_file_metadata(${literal(name.replace(/[*?[]/g, '[$&]'))})`,
