@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -32,7 +33,9 @@ const perLane = Math.ceil(kills / names.length)
 
 // A proof that was cut off goes on with the rounds that it has not done.
 const cache = fileURLToPath(new URL('../../../../.cache/', import.meta.url))
-const progressFile = `${cache}kill-${seed}-${kills}.json`
+/** Kills of other code prove nothing of this one. */
+const commit = isProof ? execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim() : ''
+const progressFile = `${cache}kill-${commit}-${seed}-${kills}.json`
 const done: Record<string, Tally> = {}
 if (isProof)
   try {
