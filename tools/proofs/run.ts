@@ -42,6 +42,13 @@ const proofs: Readonly<Record<string, Proof>> = {
     variable: 'ECOKIT_VAULT',
     count: 100_000,
   },
+  segments: {
+    claim:
+      'generated schemas (every kind of column, nested, any names) and values written in every way that JSON has: proven lines through filled vectors, through the JSON reader of DuckDB, parsed lines and records give the same rows in DuckDB, Parquet, CSV and NDJSON, Parquet bit for bit',
+    file: 'packages/connectors/local/test/proven.test.ts',
+    variable: 'ECOKIT_SEGMENTS',
+    count: 500,
+  },
   egress: {
     claim:
       'hostile URLs, configs, redirects, next pages, paths, resolvers and proxies: no connection reaches a listener that it should not; public names and addresses are not blocked',

@@ -112,7 +112,7 @@ for (const sink of sinks)
           for (const road of sink === 'parquet' ? ['proven', 'reader'] : [])
             expect(await different(from(road), from('records'))).toEqual([])
         }),
-        { numRuns: runs, seed: Number(process.env['ECOKIT_PROVE_SEED'] ?? 20_261_122) },
+        { numRuns: runs, seed: Number(process.env['ECOKIT_SEED'] ?? 20_261_122) },
       )
       // The property says nothing where every table has a column that only objects can fill.
       expect(direct).toBeGreaterThan(0)
