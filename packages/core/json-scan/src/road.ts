@@ -55,7 +55,10 @@ export const textRefusal = (form: Extract<Form, { kind: 'string' }>, text: strin
   return undefined
 }
 
+const shortInteger = /^(?:0|-?[1-9]\d{0,14})$/
 const integer = (form: Extract<Form, { kind: 'integer' }>, digits: string, field: string): string => {
+  // The common way of writing one needs no second look.
+  if (form.minimum === undefined && form.maximum === undefined && shortInteger.test(digits)) return digits
   const plain = writeOut(digits)
   if (plain === 'small' || (plain !== 'large' && plain.fraction !== '')) return refuse(field, 'not a whole number')
   const { minimum = int64Range.minimum, maximum = int64Range.maximum } = form
@@ -107,6 +110,13 @@ const noneTwice = ({ twice }: ObjectValue, field: string): void => {
   for (const key of twice ?? []) refuse(below(field, key), 'stands there twice')
 }
 
+const quoted = new Map<string, string>()
+/** The name of a field as JSON; forms have few, so that each is kept. */
+const keyOf = (name: string): string => {
+  const known = quoted.get(name) ?? JSON.stringify(name)
+  quoted.set(name, known)
+  return known
+}
 const struct = ({ fields, unknownFields }: Struct, value: ObjectValue, field: string): string => {
   if (unknownFields === 'refuse')
     for (const key of value.entries.keys())
@@ -116,7 +126,7 @@ const struct = ({ fields, unknownFields }: Struct, value: ObjectValue, field: st
     const at = below(field, name)
     if (value.twice?.has(name) === true) refuse(at, 'stands there twice')
     const item = value.entries.get(name)
-    if (item !== undefined) parts.push(`${JSON.stringify(name)}:${canonical(form, item, at)}`)
+    if (item !== undefined) parts.push(`${keyOf(name)}:${canonical(form, item, at)}`)
     else if (optional !== true) refuse(at, 'missing')
   }
   return `{${parts.join(',')}}`
@@ -174,6 +184,9 @@ const canonical = (form: Form, value: Value, field: string): string => {
 /** The object road: the bytes of one record as canonical JSON of the form, or why they are refused. Loses nothing, and is the last word for whatever the scanner cannot prove. */
 export const decide = (form: Form, bytes: Uint8Array): { readonly row: string } | Refusal => {
   if (!isUtf8(bytes)) return { field: '', reason: 'not UTF-8' }
+  // Refusals travel as errors within this file; the trace of one costs more than all the rest.
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
   try {
     const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8')
     return { row: canonical(form, parseExact(text), '') }
@@ -181,5 +194,7 @@ export const decide = (form: Form, bytes: Uint8Array): { readonly row: string } 
     if (error instanceof Refused) return { field: error.field, reason: error.message }
     if (error instanceof NotJson) return { field: '', reason: error.message }
     throw error
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
   }
 }
