@@ -94,8 +94,10 @@ const spoil = async (file: string, damage: Damage): Promise<void> => {
 
 const perform = async (task: Task): Promise<Outcome> => {
   const { golden, work, damage, fault } = task
-  await rm(work, { recursive: true, force: true })
-  await cp(golden, work, { recursive: true })
+  if (golden !== undefined) {
+    await rm(work, { recursive: true, force: true })
+    await cp(golden, work, { recursive: true })
+  }
   if (damage !== undefined) await spoil(path.join(work, damage.file), damage)
   if (fault !== undefined) tell(`arm/${fault.mask}/${fault.nth}/${fault.errno}/${fault.sticky ? 1 : 0}${work}`)
   const first = await run(task, work)

@@ -48,6 +48,13 @@ export const judgeDamage = (outcome: Outcome | string, shop: Shop): string => {
   const wrong = wrongIn(found, shop)
   return wrong === undefined ? 'right' : `silent: ${wrong}`
 }
+/** DuckDB 1.5.6 ends the process where it cannot put its log back after a write that failed: then the next process has to find everything right. */
+export const endedByDuck = (outcome: Outcome | string): boolean =>
+  typeof outcome === 'string' && outcome.includes("terminate called after throwing an instance of 'duckdb::")
+export const judgeNext = (outcome: Outcome | string, shop: Shop): string => {
+  const verdict = judgeDamage(outcome, shop)
+  return verdict === 'right' ? 'ended by DuckDB, then right' : `after the end by DuckDB: ${verdict}`
+}
 /** The same for a disk that failed and works again: then everything has to be right. */
 export const judgeFault = (outcome: Outcome | string, shop: Shop, task: Task): string => {
   if (typeof outcome === 'string') return `the process died: ${outcome}`

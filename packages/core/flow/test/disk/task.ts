@@ -18,8 +18,8 @@ export interface Task {
   readonly sinkName: string
   readonly config: 'database' | 'folder'
   readonly streams: readonly { readonly stream: string; readonly disposition: 'append' | 'overwrite' | 'merge' }[]
-  /** Copied to `work` first. */
-  readonly golden: string
+  /** Copied to `work` first; absent: what a process left there that died. */
+  readonly golden?: string | undefined
   readonly work: string
   readonly damage?: Damage | undefined
   readonly fault?: Fault | undefined
