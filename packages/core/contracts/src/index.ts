@@ -1,5 +1,6 @@
 export * from './errors.ts'
 export * from './schema.ts'
+export * from './json.ts'
 export * from './operations.ts'
 export * from './data.ts'
 export * from './quality.ts'

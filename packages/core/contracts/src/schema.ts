@@ -59,11 +59,3 @@ export const secretFields = (schema: z.ZodType): readonly string[] => {
   walk(jsonSchema(schema, 'input'), '')
   return [...found]
 }
-
-declare const JSON: { rawJSON(text: string): unknown } & typeof globalThis.JSON
-const exact = (_key: string, field: unknown): unknown => {
-  if (typeof field === 'bigint') return JSON.rawJSON(String(field))
-  return typeof field === 'number' && !Number.isFinite(field) ? String(field) : field
-}
-/** JSON text that loses nothing: a bigint keeps its digits, NaN and the infinities become the strings "NaN", "Infinity" and "-Infinity". */
-export const toJson = (value: unknown, indent?: number): string => JSON.stringify(value, exact, indent)

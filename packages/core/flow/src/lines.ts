@@ -1,9 +1,6 @@
 import { isUtf8 } from 'node:buffer'
+import { fromJson } from '@ecokit/contracts'
 import type { AnyRecord, Batch, InvalidRecord } from '@ecokit/contracts'
-
-declare const JSON: {
-  parse(text: string, reviver: (key: string, value: unknown, context: { readonly source?: string }) => unknown): unknown
-} & typeof globalThis.JSON
 
 const feed = 10
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
@@ -41,22 +38,6 @@ export const linesAt = (bytes: Uint8Array, wanted: readonly number[]): ReadonlyM
   return found
 }
 
-// An integer beyond 2^53 has 16 digits or more.
-const suspect = /(?<![\d.])\d{16,}(?![\d.eE])/
-
-/** JSON.parse, except that an integer beyond 2^53 becomes a bigint. */
-export const parseExact = (text: string): unknown =>
-  suspect.test(text)
-    ? JSON.parse(text, (_key, value, { source }) =>
-        typeof value === 'number' &&
-        !Number.isSafeInteger(value) &&
-        source !== undefined &&
-        /^-?\d{1,1000}$/.test(source)
-          ? BigInt(source)
-          : value,
-      )
-    : JSON.parse(text, undefined as never)
-
 /** The record of a line, or why there is none. */
 const recordIn = (
   line: Uint8Array,
@@ -66,7 +47,7 @@ const recordIn = (
   const refuse = (reason: string) => ({ invalid: { record: text, field: '', reason } })
   if (!good && !isUtf8(line)) return refuse('not UTF-8')
   try {
-    const record = parseExact(text)
+    const record = fromJson(text)
     if (typeof record !== 'object' || record === null || Array.isArray(record)) return refuse('not an object')
     return { record: record as AnyRecord }
   } catch {

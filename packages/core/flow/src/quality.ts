@@ -1,9 +1,8 @@
-import { integrationError, isIntegrationError, toJson } from '@ecokit/contracts'
+import { fromJson, integrationError, isIntegrationError, toJson, withRightKeys } from '@ecokit/contracts'
 import type { AnyConnection, AnyRecord, Batch, InvalidRecord, Writer } from '@ecokit/contracts'
 import { formOf, type Struct } from '@ecokit/json-scan'
 import type { Store } from '@ecokit/store'
 import type { Judge, Judged } from './judge.ts'
-import { parseExact } from './lines.ts'
 import type { PlannedStream } from './plan.ts'
 import { qualityHistory, summaryOf, type QualityHistory, type RuleResult } from './quality-results.ts'
 import { refuseAsking, rowRules, tableRules, type PlannedRule } from './quality-rules.ts'
@@ -111,7 +110,7 @@ export const openQuality = (options: QualityOptions): Quality => {
     readsPlainly(form, [...counters.map(({ planned }) => planned.rule.field), ...watched.map(({ field }) => field)])
   const judgeLine = (text: string, proven: boolean): Omit<InvalidRecord, 'record'> | undefined => {
     try {
-      return judgeOne((proven && plainly ? JSON.parse(text) : parseExact(text)) as AnyRecord)
+      return judgeOne((proven && plainly ? withRightKeys(text, JSON.parse) : fromJson(text)) as AnyRecord)
     } catch (error) {
       if (error instanceof SyntaxError) return { field: '', reason: 'not JSON' }
       throw error

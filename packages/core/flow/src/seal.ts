@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib'
-import { integrationError, isIntegrationError, toJson } from '@ecokit/contracts'
+import { fromJson, integrationError, isIntegrationError, toJson } from '@ecokit/contracts'
 import type { FlowState } from './state.ts'
 
 const ending = /,"crc":(\d+)\}$/
@@ -11,21 +11,11 @@ export const seal = (state: FlowState): string => {
   return `${text.slice(0, -1)},"crc":${crc32(text)}}`
 }
 
-declare const JSON: {
-  parse(text: string, reviver: (key: string, value: unknown, context: { readonly source?: string }) => unknown): unknown
-} & typeof globalThis.JSON
-
-/** Integers beyond 2^53 in a source's checkpoint keep their digits. */
-const exact = (text: string): unknown =>
-  JSON.parse(text, (_key, value, { source = '' }) =>
-    typeof value === 'number' && !Number.isSafeInteger(value) && /^-?\d+$/.test(source) ? BigInt(source) : value,
-  )
-
 /** What was sealed; throws where the disk gave back something else. */
 export const unseal = (text: string, key: string): unknown => {
   const found = ending.exec(text)
   try {
-    if (found === null || Number(found[1]) === crc32(`${text.slice(0, found.index)}}`)) return exact(text)
+    if (found === null || Number(found[1]) === crc32(`${text.slice(0, found.index)}}`)) return fromJson(text)
   } catch {
     // Not even JSON.
   }

@@ -1,3 +1,5 @@
+import { withRightKeys } from '@ecokit/contracts'
+
 /** A run of 16 or more digits that stands where a number may stand: only then can an integer be beyond 2^53. */
 const longInteger = /(?:^|[[:,\s])-?\d{16}/
 /** The words where a value may stand; only Infinity may have a sign. */
@@ -21,8 +23,10 @@ const exact = (text: string, nan?: string): unknown =>
  * writes (https://docs.python.org/3/library/json.html#infinite-and-nan-number-values), as numbers. Text of white space only reads as `{}`.
  * Throws a SyntaxError or, for nesting beyond the stack, a RangeError.
  */
-export const readJson = (raw: string): unknown => {
-  const text = raw.charCodeAt(0) === 0xfeff ? raw.slice(1) : raw
+export const readJson = (raw: string): unknown =>
+  withRightKeys(raw.charCodeAt(0) === 0xfeff ? raw.slice(1) : raw, readValues)
+
+const readValues = (text: string): unknown => {
   try {
     return longInteger.test(text) ? exact(text) : JSON.parse(text)
   } catch (error) {

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { fromJson } from '@ecokit/contracts'
 import { isObjectValue, parseExact } from './parse.ts'
 import type { Value } from './parse.ts'
 import { textEnd } from './prove.ts'
@@ -22,20 +23,6 @@ const keyAt = (page: Uint8Array, start: number, end: number): string => {
     throw new PageError('the page is not JSON')
   }
 }
-
-declare const JSON: {
-  parse(
-    text: string,
-    reviver?: (key: string, value: unknown, context: { readonly source?: string }) => unknown,
-  ): unknown
-}
-/** Integers beyond 2^53 become bigints: they may be the token of the next page. */
-const exact = (text: string): unknown =>
-  JSON.parse(text, (_key, value, { source }) =>
-    typeof value === 'number' && !Number.isSafeInteger(value) && /^-?\d{1,1000}$/.test(source ?? '')
-      ? BigInt(source ?? '')
-      : value,
-  )
 
 /** Finds the list of records at a path of keys; the page itself where the path is empty. Throws PageError. */
 export const locate = (page: Uint8Array, path: readonly string[]): Located => {
@@ -87,7 +74,7 @@ export const locate = (page: Uint8Array, path: readonly string[]): Located => {
         if (value.twice?.has(key) === true) throw new PageError(`${key} stands twice in the page`)
         value = value.entries.get(key) ?? null
       }
-      return exact(text)
+      return fromJson(text)
     },
   }
 }

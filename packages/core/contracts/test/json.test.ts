@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { parseJson } from '../src/json.ts'
+import { fromJson, toJson } from '../src/json.ts'
 
 // One-character keys that need an escape, often, which is where V8 13.6 goes wrong.
 const key = fc.oneof(
@@ -42,12 +42,43 @@ const written: fc.Arbitrary<Written> = fc
 test('keys are read as they are written, also those that JSON.parse of V8 13.6 gets wrong', () => {
   fc.assert(
     fc.property(fc.array(written, { maxLength: 3 }), (objects) => {
-      const found = parseJson(`[${objects.map(({ text }) => text).join(',')}]`) as readonly object[]
+      const found = fromJson(`[${objects.map(({ text }) => text).join(',')}]`) as readonly object[]
       // Digits as keys come first in JavaScript, whatever the text says.
       const sorted = (pairs: readonly (readonly [string, unknown])[]) =>
         pairs.map((pair) => JSON.stringify(pair)).toSorted()
       expect(found.map((one) => sorted(Object.entries(one)))).toEqual(objects.map(({ pairs }) => sorted(pairs)))
     }),
     { numRuns: 1000, seed: 5 },
+  )
+})
+
+test('what toJson writes comes back as it was', () => {
+  const value = fc.letrec((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 4 },
+      fc.bigInt({ min: -(2n ** 70n), max: 2n ** 70n }),
+      fc.double({ noNaN: true, noDefaultInfinity: true }).map((one) => (Object.is(one, -0) ? 0 : one)),
+      fc.string(),
+      fc.constantFrom(null, true, false),
+      fc.array(tie('value'), { maxLength: 4 }),
+      fc.dictionary(key, tie('value'), { maxKeys: 4 }),
+    ),
+  })).value
+  // Integers that a number holds come back as numbers.
+  const small = (one: unknown): unknown =>
+    typeof one === 'bigint' && Number.isSafeInteger(Number(one))
+      ? Number(one)
+      : Array.isArray(one)
+        ? one.map(small)
+        : typeof one === 'object' && one !== null
+          ? Object.fromEntries(Object.entries(one).map(([name, field]) => [name, small(field)]))
+          : typeof one === 'number' && Number.isInteger(one) && !Number.isSafeInteger(one) && !String(one).includes('e')
+            ? BigInt(String(one))
+            : one
+  fc.assert(
+    fc.property(value, (one) => {
+      expect(fromJson(toJson(one))).toEqual(small(one))
+    }),
+    { numRuns: 1000 },
   )
 })
