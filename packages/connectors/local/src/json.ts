@@ -1,56 +1,13 @@
+import { fromJson } from '@ecokit/contracts'
 import { refuse } from './refused.ts'
 
-type Reviver = (this: unknown, key: string, value: unknown, context: { readonly source?: string }) => unknown
 // ECMAScript's JSON.parse source text access, in Node from 22; the TypeScript library does not have it yet.
 declare const JSON: {
-  parse(text: string, reviver?: Reviver): unknown
   rawJSON(text: string): unknown
   stringify(value: unknown, replacer?: (this: unknown, key: string, value: unknown) => unknown): string
 }
 /** True where a text has no half of a surrogate pair, so that UTF-8 can hold it. In Node from 20; the ES2023 library does not have it. */
 export const isWellFormed = (text: string): boolean => (text as unknown as { isWellFormed(): boolean }).isWellFormed()
-
-// An integer beyond 2^53 has 16 digits or more; the digits of a fraction do not matter.
-const suspect = /(?<![\d.])\d{16,}(?![\d.eE])/
-
-// V8 13.6 (Node 24) may give the first characters of an escaped key as they are written, where it has seen a text of those characters before: `{"\n":1}` becomes
-// `{"\\":1}`, most of the time. Texts that are no keys are right. So such keys are parsed under other names. A quote without a backslash before it begins
-// a text or has ended one, and no backslash stands between texts.
-const escapedKey = /(?<!\\)"([^"\\]*\\.(?:[^"\\]|\\.)*)"(?=\s*:)/g
-const renamed = (value: unknown, mark: string, names: readonly string[]): unknown => {
-  if (Array.isArray(value)) return value.map((item) => renamed(item, mark, names))
-  if (!isObject(value)) return value
-  const nameOf = (key: string): string => (key.startsWith(mark) ? (names[Number(key.slice(mark.length))] ?? key) : key)
-  return Object.fromEntries(Object.entries(value).map(([key, field]) => [nameOf(key), renamed(field, mark, names)]))
-}
-
-const parse = (text: string): unknown =>
-  suspect.test(text)
-    ? JSON.parse(text, (_key, value, context) =>
-        typeof value === 'number' &&
-        !Number.isSafeInteger(value) &&
-        context.source !== undefined &&
-        /^-?\d+$/.test(context.source)
-          ? BigInt(context.source)
-          : value,
-      )
-    : JSON.parse(text)
-
-/** JSON.parse, except that an integer beyond 2^53 becomes a bigint, and that keys are right. */
-export const parseJson = (text: string): unknown => {
-  if (!text.includes('\\') || text.search(escapedKey) < 0) return parse(text)
-  // Begins with a character of nobody's that does not stand in the text, written out or not.
-  const lower = text.toLowerCase()
-  let code = 0xe000
-  while (lower.includes(String.fromCharCode(code)) || lower.includes(`\\u${code.toString(16)}`)) code += 1
-  const mark = String.fromCharCode(code)
-  const names: string[] = []
-  const plain = text.replaceAll(escapedKey, (_whole, key: string) => {
-    names.push(JSON.parse(`"${key}"`) as string)
-    return `"${mark}${names.length - 1}"`
-  })
-  return renamed(parse(plain), mark, names)
-}
 
 type Schema = Readonly<Record<string, unknown>>
 const isObject = (value: unknown): value is Schema =>
@@ -121,7 +78,7 @@ export const kindOf = (value: unknown): string =>
 const names: Readonly<Record<string, number>> = { NaN, Infinity, '-Infinity': -Infinity }
 /** Reads back what `jsonText` wrote under the same schema. */
 export const readJson = (text: string, schema: unknown): unknown => {
-  const value = parseJson(text)
+  const value = fromJson(text)
   return /"(?:NaN|-?Infinity)"/.test(text) ? revive(value, schema) : value
 }
 const revive = (value: unknown, schema: unknown): unknown => {

@@ -1,6 +1,5 @@
-import { integrationError } from '@ecokit/contracts'
+import { fromJson, integrationError } from '@ecokit/contracts'
 import type { Batch, Written } from '@ecokit/contracts'
-import { parseJson } from './json.ts'
 import { refusal, refuse } from './refused.ts'
 import { nullable, storer } from './values.ts'
 import type { Column } from './columns.ts'
@@ -28,7 +27,7 @@ const parseLine = (line: Uint8Array): unknown => {
     return refuse('not UTF-8')
   }
   try {
-    return parseJson(text)
+    return fromJson(text)
   } catch {
     return refuse('not JSON')
   }

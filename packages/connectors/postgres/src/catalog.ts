@@ -1,6 +1,6 @@
+import { fromJson } from '@ecokit/contracts'
 import type { JsonSchema } from '@ecokit/contracts'
 import { columnType, sqlType } from './columns.ts'
-import { parseJson } from './json.ts'
 import { listReading, readingOf } from './decode.ts'
 import { identifier, qualified } from './sql.ts'
 import type { Session, Value } from './client.ts'
@@ -174,7 +174,7 @@ export const keptTables = async (session: Session, home: string): Promise<Readon
   return new Map(
     rows.map(([name, schema, key]: readonly Value[]) => [
       name ?? '',
-      { schema: parseJson(schema ?? '{}') as JsonSchema, primaryKey: parseJson(key ?? '[]') as readonly string[] },
+      { schema: fromJson(schema ?? '{}') as JsonSchema, primaryKey: fromJson(key ?? '[]') as readonly string[] },
     ]),
   )
 }

@@ -1,30 +1,13 @@
+import { fromJson } from '@ecokit/contracts'
 import { refuse } from './refused.ts'
 
-type Reviver = (this: unknown, key: string, value: unknown, context: { readonly source?: string }) => unknown
 // ECMAScript's JSON.parse source text access, in Node from 22; the TypeScript library does not have it yet.
 declare const JSON: {
-  parse(text: string, reviver?: Reviver): unknown
   rawJSON(text: string): unknown
   stringify(value: unknown, replacer?: (this: unknown, key: string, value: unknown) => unknown): string
 }
 /** True where a text has no half of a surrogate pair, so that UTF-8 can hold it. In Node from 20; the ES2023 library does not have it. */
 export const isWellFormed = (text: string): boolean => (text as unknown as { isWellFormed(): boolean }).isWellFormed()
-
-// An integer beyond 2^53 has 16 digits or more; the digits of a fraction do not matter.
-const suspect = /(?<![\d.])\d{16,}(?![\d.eE])/
-
-/** JSON.parse, except that an integer beyond 2^53 becomes a bigint. */
-export const parseJson = (text: string): unknown =>
-  suspect.test(text)
-    ? JSON.parse(text, (_key, value, context) =>
-        typeof value === 'number' &&
-        !Number.isSafeInteger(value) &&
-        context.source !== undefined &&
-        /^-?\d+$/.test(context.source)
-          ? BigInt(context.source)
-          : value,
-      )
-    : JSON.parse(text)
 
 type Schema = Readonly<Record<string, unknown>>
 const isObject = (value: unknown): value is Schema =>
@@ -98,10 +81,8 @@ export const kindOf = (value: unknown): string =>
 const names: Readonly<Record<string, number>> = { NaN, Infinity, '-Infinity': -Infinity }
 /** Reads back what `jsonText` wrote under the same schema. */
 export const readJson = (text: string, schema: unknown): unknown => {
-  const value = parseJson(text)
-  return schema !== undefined && (/"(?:NaN|-?Infinity)"/.test(text) || suspect.test(text))
-    ? revive(value, schema)
-    : value
+  const value = fromJson(text)
+  return schema !== undefined && /"(?:NaN|-?Infinity)"|\d{16}/.test(text) ? revive(value, schema) : value
 }
 const revive = (value: unknown, schema: unknown): unknown => {
   if (typeof value === 'bigint') return isNumber(schema) ? Number(value) : value

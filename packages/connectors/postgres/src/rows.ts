@@ -1,7 +1,6 @@
-import { integrationError } from '@ecokit/contracts'
+import { fromJson, integrationError } from '@ecokit/contracts'
 import type { AnyRecord } from '@ecokit/contracts'
 import { copyEncoder } from './encode.ts'
-import { parseJson } from './json.ts'
 import { refusal, refuse } from './refused.ts'
 import type { Column } from './columns.ts'
 
@@ -35,7 +34,7 @@ export const parseLine = (line: Uint8Array): unknown => {
     return refuse('not UTF-8')
   }
   try {
-    return parseJson(text)
+    return fromJson(text)
   } catch {
     return refuse('not JSON')
   }

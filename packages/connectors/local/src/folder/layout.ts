@@ -2,9 +2,8 @@ import { createReadStream } from 'node:fs'
 import { mkdir, open, readFile, readdir, rename, rm, stat, truncate } from 'node:fs/promises'
 import path from 'node:path'
 import { crc32 } from 'node:zlib'
-import { integrationError, toJson } from '@ecokit/contracts'
+import { fromJson, integrationError, toJson } from '@ecokit/contracts'
 import { z } from 'zod'
-import { parseJson } from '../json.ts'
 
 export const formats = ['parquet', 'csv', 'ndjson'] as const
 export type Format = (typeof formats)[number]
@@ -94,7 +93,7 @@ export const readManifest = async (directory: string, partner: string): Promise<
     })
   let value: unknown
   try {
-    value = parseJson(text)
+    value = fromJson(text)
   } catch {
     throw broken('it is not JSON')
   }

@@ -1,13 +1,12 @@
 import { isUtf8 } from 'node:buffer'
 import { open } from 'node:fs/promises'
 import path from 'node:path'
-import { integrationError } from '@ecokit/contracts'
+import { fromJson, integrationError } from '@ecokit/contracts'
 import type { AnyRecord, InvalidRecord } from '@ecokit/contracts'
 import { columnsOf } from '../columns.ts'
-import { parseJson } from '../json.ts'
 import { refusal } from '../refused.ts'
 import { csvReader } from './csv.ts'
-import { fromCell, fromJson } from './text.ts'
+import { fromCell, fromValue } from './text.ts'
 import type { Column } from '../columns.ts'
 import type { CsvFound } from './csv.ts'
 import type { FolderManifest } from './layout.ts'
@@ -104,7 +103,7 @@ const pieces = async function* (source: Source): AsyncIterable<PieceOfText> {
 }
 
 const ndjsonRecords = async function* (source: Source, kept: readonly Column[] | undefined): AsyncIterable<AnyRecord> {
-  const loads = kept?.map(({ name, type }) => ({ name, load: fromJson(type) }))
+  const loads = kept?.map(({ name, type }) => ({ name, load: fromValue(type) }))
   for await (const piece of pieces(source)) {
     let number = piece.line - 1
     for (const text of piece.text.split('\n')) {
@@ -117,7 +116,7 @@ const ndjsonRecords = async function* (source: Source, kept: readonly Column[] |
       if (text.trim() === '') continue
       let value: unknown
       try {
-        value = parseJson(text)
+        value = fromJson(text)
       } catch {
         refuseAt(source, String(number), 'not JSON', text)
         continue

@@ -113,7 +113,7 @@ const recordValue = (type: ColumnType): ((stored: Stored) => unknown) => {
 }
 
 /** Checks a value that came from JSON by its column and gives it as records hold it. */
-export const fromJson = (type: ColumnType): ((value: unknown) => unknown) => {
+export const fromValue = (type: ColumnType): ((value: unknown) => unknown) => {
   const store = nullable(storer(type, true))
   const load = recordValue(type)
   return (value) => load(store(value))
@@ -121,7 +121,7 @@ export const fromJson = (type: ColumnType): ((value: unknown) => unknown) => {
 
 /** The same for the text of a CSV cell. */
 export const fromCell = (type: ColumnType): ((cell: string | null) => unknown) => {
-  const read = fromJson(type)
+  const read = fromValue(type)
   const parse = ((): ((cell: string) => unknown) => {
     switch (type.kind) {
       case 'boolean':

@@ -1,7 +1,6 @@
-import { toJson } from '@ecokit/contracts'
+import { fromJson, toJson } from '@ecokit/contracts'
 import type { Checkpoint, Discovered, JsonSchema } from '@ecokit/contracts'
 import type { DuckDBConnection, DuckDBValue } from '@duckdb/node-api'
-import { parseJson } from '../json.ts'
 import { literal } from '../sql.ts'
 import type { Database } from '../database.ts'
 
@@ -37,7 +36,7 @@ export const readCheckpoint = async (
     [key, table, pass],
   )
   const text = row?.[0]
-  return typeof text === 'string' ? (parseJson(text) as Checkpoint) : undefined
+  return typeof text === 'string' ? (fromJson(text) as Checkpoint) : undefined
 }
 export const writeCheckpoint = async (
   connection: DuckDBConnection,
@@ -93,7 +92,7 @@ export const keptTables = async (connection: DuckDBConnection): Promise<Readonly
   return new Map(
     rows.map(([name, schema, key]) => [
       String(name).toLowerCase(),
-      { schema: parseJson(String(schema)) as JsonSchema, primaryKey: parseJson(String(key)) as readonly string[] },
+      { schema: fromJson(String(schema)) as JsonSchema, primaryKey: fromJson(String(key)) as readonly string[] },
     ]),
   )
 }

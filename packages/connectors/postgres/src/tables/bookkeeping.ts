@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
-import { toJson } from '@ecokit/contracts'
+import { fromJson, toJson } from '@ecokit/contracts'
 import type { Checkpoint, Discovered } from '@ecokit/contracts'
-import { parseJson } from '../json.ts'
 import { qualified } from '../sql.ts'
 import type { Session } from '../client.ts'
 
@@ -40,7 +39,7 @@ export const readCheckpoint = async (
     [key, table, pass],
   )
   const text = rows[0]?.[0]
-  return typeof text === 'string' ? (parseJson(text) as Checkpoint) : undefined
+  return typeof text === 'string' ? (fromJson(text) as Checkpoint) : undefined
 }
 
 export const writeCheckpoint = async (
