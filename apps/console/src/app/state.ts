@@ -96,6 +96,15 @@ const putRun = (run: Run): void => {
   // What the run has found out about its schema, and when the next one is, only the list of pipelines says.
   if (run.status !== 'running') reload()
 }
+/** Of a run that got on only the streams that did. */
+const putProgress = ({ id, streams }: Pick<Run, 'id' | 'streams'>): void => {
+  const run = state.runs?.find((item) => item.id === id)
+  if (run === undefined) return
+  const changed = new Map(streams.map((one) => [one.stream, one]))
+  remember({ ...run, streams }, Date.now())
+  const now = { ...run, streams: run.streams.map((one) => changed.get(one.stream) ?? one) }
+  change({ runs: state.runs?.map((item) => (item.id === id ? now : item)) })
+}
 
 /** Loads everything once and then follows the server's events; the browser reconnects by itself, and then all is loaded again. */
 export const follow = (): void => {
@@ -112,4 +121,5 @@ export const follow = (): void => {
   on('partner-removed', removePartner)
   on('check', putCheck)
   on('run', putRun)
+  on('run-progress', putProgress)
 }

@@ -30,7 +30,8 @@ export const openHub = ({
   const frame = (event: string, data: unknown) => encoder.encode(`event: ${event}\ndata: ${toJson(data)}\n\n`)
   const push = (bytes: Uint8Array) => {
     for (const [client, drop] of clients)
-      if ((client.desiredSize ?? 0) < bytes.byteLength) {
+      // One event may be larger than that by itself: a client that has read everything before it can follow.
+      if ((client.desiredSize ?? 0) < Math.min(bytes.byteLength, maxBufferedBytes)) {
         clients.delete(client)
         drop()
       } else client.enqueue(bytes)

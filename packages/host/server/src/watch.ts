@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { toIntegrationError } from '@ecokit/contracts'
 import type { IntegrationError } from '@ecokit/contracts'
 import { listRuns } from '@ecokit/flow'
+import type { Run } from '@ecokit/flow'
 import type { EcosystemRuntime } from './ecosystem.ts'
 import type { Hub } from './hub.ts'
 import type { Views } from './views.ts'
@@ -10,6 +11,12 @@ import type { Views } from './views.ts'
 const everyMs = 250
 /** Rows may become visible after their own time stamp, so each look goes back this far and leaves out what it has told already. */
 const overlapMs = 10_000
+
+/** A run as it was told last, so that only what is new goes out: one of a thousand streams is half a megabyte. */
+interface Told {
+  readonly head: string
+  readonly streams: ReadonlyMap<string, string>
+}
 
 export interface WatchOptions {
   readonly runtime: EcosystemRuntime
@@ -22,7 +29,7 @@ export interface WatchOptions {
 export const watch = ({ runtime, hub, views, onError }: WatchOptions) => {
   const { registry, health, store } = runtime
   const closing = new AbortController()
-  const runs = new Map<string, string>()
+  const runs = new Map<string, Told>()
   let marked: string | undefined
   let partners: ReadonlyMap<string, string> | undefined
   let states: ReadonlyMap<string, { checkedAt: string; status: string; since: string }> | undefined
@@ -72,14 +79,22 @@ export const watch = ({ runtime, hub, views, onError }: WatchOptions) => {
     }
     for (const name of changed) if (partners.has(name)) hub.send('partner', await views.partner(name))
   }
+  const tell = (run: Run): void => {
+    const { streams, ...rest } = run
+    const head = JSON.stringify(rest)
+    const texts = new Map(streams.map((one) => [one.stream, JSON.stringify(one)]))
+    const before = runs.get(run.id)
+    runs.set(run.id, { head, streams: texts })
+    if (before?.head !== head || before.streams.size !== texts.size) {
+      hub.send('run', run)
+      return
+    }
+    const changed = streams.filter(({ stream }) => before.streams.get(stream) !== texts.get(stream))
+    if (changed.length > 0) hub.send('run-progress', { id: run.id, streams: changed })
+  }
   const lookAtRuns = async () => {
     const found = await listRuns(store, { changedSince: Date.now() - overlapMs, limit: 200 })
-    for (const run of found.toReversed()) {
-      const told = JSON.stringify(run)
-      if (runs.get(run.id) === told) continue
-      runs.set(run.id, told)
-      hub.send('run', run)
-    }
+    for (const run of found.toReversed()) tell(run)
     const recent = new Set(found.map(({ id }) => id))
     for (const id of runs.keys()) if (!recent.has(id)) runs.delete(id)
   }

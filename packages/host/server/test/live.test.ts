@@ -97,6 +97,72 @@ test('a scheduled pipeline that cannot begin says so once, and in the list of pi
   expect(setting.errors.length).toBe(1)
 })
 
+test('of a run of thousands of streams only those go out that have changed, and no client is cut off for its size', async () => {
+  const setting = await openSetting()
+  const { db } = setting.runtime.store
+  const client = await follow(setting.server.url)
+  await until(() => (client.of('hello').length > 0 ? true : undefined))
+  const at = Date.now()
+  const times = { started_at: at, updated_at: at, heartbeat_at: at }
+  const about = {
+    pipeline: 'lab-to-lake',
+    source: 'lab',
+    sink: 'lake.tables',
+    trigger: 'manual',
+    kind: 'sync',
+  } as const
+  await db
+    .insertInto('runs')
+    .values({
+      ...about,
+      ...times,
+      id: 'large',
+      full: 0,
+      holder: 'elsewhere/1/1/large',
+      status: 'running',
+      warnings: '[]',
+    })
+    .execute()
+  const streams = Array.from({ length: 5000 }, (_, position) => ({
+    ...{ run_id: 'large', stream: `stream ${position}`, table_name: `stream_${position}`, position },
+    ...{ status: 'waiting' as const, mode: 'incremental' as const, disposition: 'merge' as const, drift: '[]' },
+    ...{ read: 0, written: 0, quarantined: 0, deduplicated: 0, deleted: 0, requests: 0, bytes: 0, updated_at: at },
+  }))
+  await db.transaction().execute(async (transaction) => {
+    for (let from = 0; from < streams.length; from += 500)
+      await transaction
+        .insertInto('run_streams')
+        .values(streams.slice(from, from + 500))
+        .execute()
+  })
+  interface Large {
+    id: string
+    streams: { stream: string; read: number }[]
+  }
+  const whole = await until(() => client.of<Large>('run').find((run) => run.streams.length === 5000))
+  expect(JSON.stringify(whole).length).toBeGreaterThan(1 << 20)
+  const told = client.of<Large>('run').length
+  await db
+    .updateTable('run_streams')
+    .set({ read: 7, status: 'running' })
+    .where('run_id', '=', 'large')
+    .where('stream', '=', 'stream 5')
+    .execute()
+  await db.updateTable('runs').set({ updated_at: Date.now() }).where('id', '=', 'large').execute()
+  const progress = await until(() => client.of<Large>('run-progress')[0])
+  expect(progress).toMatchObject({ id: 'large', streams: [{ stream: 'stream 5', read: 7, status: 'running' }] })
+  expect(progress.streams.length).toBe(1)
+  await db.updateTable('runs').set({ status: 'failed', updated_at: Date.now() }).where('id', '=', 'large').execute()
+  const ended = await until(() =>
+    client.of<Large & { status: string }>('run').find(({ status }) => status === 'failed'),
+  )
+  expect(ended.streams[5]).toMatchObject({ read: 7 })
+  expect(client.of('run').length).toBe(told + 1)
+  expect(client.ended()).toBe(false)
+  await client.close()
+  await setting.close()
+})
+
 test('closing cancels what runs, ends the events and leaves no handle behind', async () => {
   const before = process.getActiveResourcesInfo().length
   const setting = await openSetting()
