@@ -86,7 +86,7 @@ export const bodyOf = (lines: readonly Line[], { format, recordsKey }: Pick<Conf
   return body
 }
 
-/** What a request is about: nothing that only one run knows. */
+/** What a request is about. */
 export interface Position {
   /** `pipeline/stream`. */
   readonly key: string
@@ -94,13 +94,15 @@ export interface Position {
   readonly kind: 'records' | 'deletes'
   /** Of the source: the last checkpoint that came with a batch, this one included. */
   readonly checkpoint: unknown
+  /** Where another run could rightly send the same again. */
+  readonly run?: string
   /** How many records came since another checkpoint was seen. */
   readonly offset: number
 }
-/** The same for the same records at the same place of the same flow, in whichever process; another for anything else. */
-export const idempotencyKey = ({ key, table, kind, checkpoint, offset }: Position, body: Uint8Array): string =>
+/** The same for the same records at the same place of the same flow, in whichever process of the run, or, without `run`, of any; another for anything else. */
+export const idempotencyKey = ({ key, table, kind, checkpoint, run, offset }: Position, body: Uint8Array): string =>
   createHash('sha256')
-    .update(toJson([key, table, kind, checkpoint ?? null, offset]))
+    .update(toJson([key, table, kind, checkpoint ?? null, run ?? null, offset]))
     .update('\n')
     .update(body)
     .digest('hex')

@@ -1,5 +1,5 @@
 import { integrationError } from '@ecokit/contracts'
-import type { AnyRecord, Batch, CallOptions, OpenHttp, WriteOptions, Writer } from '@ecokit/contracts'
+import type { AnyRecord, Batch, CallOptions, Checkpoint, OpenHttp, WriteOptions, Writer } from '@ecokit/contracts'
 import { bodyOf, idempotencyKey, linesOf, requestsOf, type Line, type Position } from './body.ts'
 import type { Config } from './config.ts'
 import { refusalsIn, type Refusal } from './reply.ts'
@@ -7,11 +7,21 @@ import { sender } from './send.ts'
 
 const contentTypes = { array: 'application/json', object: 'application/json', ndjson: 'application/x-ndjson' }
 
-/** `{table}` and fields of a record in a path, each encoded. */
-const fill = (path: string, values: Readonly<Record<string, unknown>>): string =>
-  path.replace(/\{([^{}]+)\}/g, (whole, name: string) =>
-    Object.hasOwn(values, name) ? encodeURIComponent(String(values[name])) : whole,
-  )
+/**
+ * `{table}` and fields of a record in a path, each encoded. What would name another place than the one meant (nothing at all, or `.` and `..`, which every URL takes for folders however
+ * they are written) is given to `refuse`.
+ */
+const fill = (path: string, values: Readonly<Record<string, unknown>>, refuse: (name: string) => Error): string =>
+  path.replace(/\{([^{}]+)\}/g, (_whole, name: string) => {
+    const value = Object.hasOwn(values, name) ? values[name] : undefined
+    const plain = typeof value === 'string' || typeof value === 'bigint' || typeof value === 'boolean'
+    if (!plain && !(typeof value === 'number' && Number.isFinite(value))) throw refuse(name)
+    const text = String(value)
+    if (/^\.{0,2}$/.test(text) || !isWellFormed(text)) throw refuse(name)
+    return encodeURIComponent(text)
+  })
+/** encodeURIComponent throws for half of a surrogate pair. In Node from 20; the ES2023 library does not have it. */
+const isWellFormed = (text: string): boolean => (text as unknown as { isWellFormed(): boolean }).isWellFormed()
 const fieldsIn = (path: string): readonly string[] =>
   [...path.matchAll(/\{([^{}]+)\}/g)].map(([, name]) => name ?? '').filter((name) => name !== 'table')
 
@@ -64,10 +74,29 @@ export const openWriter = (
 ): Writer<AnyRecord> => {
   checkOptions(config, options, partner)
   const table = options.table.name
+  const path = fill(config.path, { table }, () =>
+    integrationError('invalid_input', {
+      partner,
+      what: `the table's name ${JSON.stringify(table)} cannot stand in a path`,
+      next: 'Give the stream another table',
+      details: { field: 'table.name' },
+    }),
+  )
+  const missing = (name: string) =>
+    integrationError('invalid_data', {
+      partner,
+      what: `${table}: a deleted record has no ${name} that can stand in config.delete.path, and nothing was sent for it`,
+      next: 'Let keys be deleted in the body (a delete.path without {field}), or set deletes: ignore on the stream',
+      details: { stream: table, field: name },
+    })
   const send = sender(http, config, partner)
+  const merges = options.disposition === 'merge'
   let disposed = false
-  let checkpoint: unknown
+  let checkpoint: Checkpoint | undefined
   let offset = 0
+  // Only an append needs to be known again by the next run, and only a checkpoint says that it stands at the same place of the source. Elsewhere the same content may well be news:
+  // a record that has come back to what it was before.
+  const anchor = () => (merges || checkpoint === undefined ? { checkpoint, run: options.run } : { checkpoint })
 
   /** Sends some records, halves them where they are too many at once, and leaves out what the endpoint names as refused. */
   const deliver = async (
@@ -117,7 +146,7 @@ export const openWriter = (
     const request = { method: how.method, effect: 'write', idempotent: true } as const
     if (fieldsIn(how.path).length > 0) {
       for (const key of deleted) {
-        const sent = await send({ ...request, path: fill(how.path, { ...key, table }) }, call)
+        const sent = await send({ ...request, path: fill(how.path, { ...key, table }, missing) }, call)
         // One that is not there is gone already.
         if (!sent.taken && sent.status !== 404 && sent.status !== 410) throw sent.error
       }
@@ -129,10 +158,10 @@ export const openWriter = (
         key: options.key,
         table,
         kind: 'deletes' as const,
-        checkpoint,
+        ...anchor(),
         offset: offset + (lines[0]?.index ?? 0),
       }
-      const [refused] = await deliver(how.method, fill(how.path, { table }), lines, place, call)
+      const [refused] = await deliver(how.method, fill(how.path, { table }, missing), lines, place, call)
       if (refused !== undefined)
         throw integrationError('rejected', {
           partner,
@@ -161,10 +190,10 @@ export const openWriter = (
           key: options.key,
           table,
           kind: 'records' as const,
-          checkpoint,
+          ...anchor(),
           offset: offset + (request[0]?.index ?? 0),
         }
-        rejected.push(...(await deliver(config.method, fill(config.path, { table }), request, place, { signal })))
+        rejected.push(...(await deliver(config.method, path, request, place, { signal })))
       }
       if (batch.deleted !== undefined && batch.deleted.length > 0) await remove(batch.deleted, { signal })
       const count = batch.encoding === 'records' ? batch.records.length : batch.count

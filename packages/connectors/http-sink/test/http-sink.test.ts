@@ -190,6 +190,21 @@ test('deletes: a request for each key, and keys in the body', async () => {
   expect(await codeOf(send(wrong, ndjson([])))).toBe('invalid_config')
 })
 
+test('a key that would name another place than one record is never put into a path', async () => {
+  const there = await endpoint()
+  there.tables.set('runs', rows(0, 3))
+  const each = open(there, { delete: { path: '{table}/{id}' } })
+  for (const id of ['', '.', '..', null, undefined, { a: 1 }, ['x'], NaN])
+    expect(await codeOf(send(each, { ...ndjson([]), deleted: [{ id }] })), JSON.stringify(id)).toBe('invalid_data')
+  expect(await codeOf(send(each, { ...ndjson([]), deleted: [{}] }))).toBe('invalid_data')
+  expect(there.seen).toEqual([])
+  for (const name of ['.', '..', ''])
+    expect(await codeOf(send(each, ndjson(rows(0, 1)), { table: { ...options().table, name } }))).toBe('invalid_input')
+  expect(there.seen).toEqual([])
+  await send(each, { ...ndjson([]), deleted: [{ id: '../kinds' }, { id: 'a/b' }, { id: '%2e%2e' }] })
+  expect(there.seen.map(({ path }) => path)).toEqual(['/api/runs/..%2Fkinds', '/api/runs/a%2Fb', '/api/runs/%2e%2e'])
+})
+
 test('append is refused without an idempotency header, and prune always', async () => {
   const there = await endpoint()
   expect(await codeOf(send(open(there), ndjson(rows(0, 1)), { disposition: 'append' }))).toBe('invalid_config')
@@ -255,6 +270,17 @@ test('a process that starts again sends the same keys for the same records, what
   // What is new is no replay: another page, another flow, another place.
   await life('three', page(10, 4))
   expect(there.tables.get('runs')).toHaveLength(20)
+})
+
+test('records that come back to what they were are no replay for an endpoint that remembers keys', async () => {
+  const there = await endpoint()
+  const merge = open(there, header)
+  for (const [run, v] of ['a', 'b', 'a'].entries()) await send(merge, ndjson([{ id: 1, v }]), { run: `run-${run}` })
+  expect(there.tables.get('runs')).toEqual([{ id: 1, v: 'a' }])
+  // Nor is the same snapshot of the next run, where no checkpoint says that it is the same place of the source.
+  there.merges = false
+  for (const run of ['x', 'y']) await send(merge, ndjson([{ id: 2, v: 'same' }]), { run, disposition: 'append' })
+  expect(there.tables.get('runs')).toHaveLength(3)
 })
 
 test('credentials go as the scheme says', async () => {
