@@ -2,9 +2,9 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { csvLine } from '../src/output/csv.ts'
 import { openProgress } from '../src/output/progress.ts'
-import { table } from '../src/output/table.ts'
+import { table, whole } from '../src/output/table.ts'
 import type { Paint, Terminal } from '../src/output/terminal.ts'
-import { cut, duration, size, visible, width } from '../src/output/text.ts'
+import { cut, cutStart, duration, size, visible, width } from '../src/output/text.ts'
 
 const paint: Paint = (_shade, text) => text
 const columns = [
@@ -59,11 +59,12 @@ test('a text is cut to the cells that it may take', () => {
 
 test('sizes and durations for people', () => {
   expect([0, 999, 1000, 1_234_567, 5e15].map(size)).toEqual(['0 B', '999 B', '1.0 kB', '1.2 MB', '5000.0 TB'])
-  expect([12.4, 3400, 312_000, 7_200_000, 300_000_000].map(duration)).toEqual([
+  expect([12.4, 3400, 60_000, 312_000, 7_200_000, 300_000_000].map(duration)).toEqual([
     '12 ms',
     '3.4 s',
+    '1 min',
     '5 min 12 s',
-    '2 h 0 min',
+    '2 h',
     '3 d',
   ])
 })
@@ -203,4 +204,37 @@ test('of many streams a terminal shows those that run, as many as it has lines',
     `${'█'.repeat(1)}${'░'.repeat(19)}  40/1000 streams`,
     '',
   ])
+})
+
+test('what says nothing when it is cut stays whole or goes, spare columns first', () => {
+  const row = {
+    id: '01a2020b-e96c',
+    pipeline: 'crm-to-warehouse',
+    at: '2026-11-22 06:57:44',
+    read: '1,234,567,890',
+    why: 'x'.repeat(60),
+  }
+  const all = [
+    { title: 'AT', cell: () => row.at, least: whole, spare: true },
+    { title: 'RUN', cell: () => row.id, least: whole },
+    { title: 'PIPELINE', cell: () => row.pipeline, least: 12 },
+    { title: 'RECORDS THAT WERE READ', cell: () => row.read, right: true },
+    { title: 'WHY', cell: () => row.why, least: 20 },
+  ]
+  const at = (limit: number) => table(all, [row], { paint, columns: limit })
+  expect(at(80)).toBe(
+    [
+      'RUN            PIPELINE          RECORDS THAT WERE READ  WHY',
+      '01a2020b-e96c  crm-to-warehouse           1,234,567,890  xxxxxxxxxxxxxxxxxxxxxx…',
+      '1 more column did not fit: AT\n',
+    ].join('\n'),
+  )
+  expect(at(43)).toContain('01a2020b-e96c  crm-to-wareh…  1,234,567,890')
+  expect(at(200)).toContain(`${row.at}  ${row.id}  ${row.pipeline}`)
+})
+
+test('of a path its end is kept', () => {
+  expect(cutStart('file/lake.duckdb/desk', 8)).toBe('…db/desk')
+  expect(cutStart('名前名前', 5)).toBe('…名前')
+  expect(cutStart('desk', 8)).toBe('desk')
 })

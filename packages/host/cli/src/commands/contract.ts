@@ -3,7 +3,7 @@ import { listContracts } from '@ecokit/flow'
 import type { StreamContract } from '@ecokit/flow'
 import { withRuntime } from '../open.ts'
 import { changeWords } from '../output/run.ts'
-import { table } from '../output/table.ts'
+import { table, whole } from '../output/table.ts'
 import type { Invocation } from '../program.ts'
 import { checkPipelineName, exits } from '../usage.ts'
 
@@ -30,17 +30,23 @@ export const contract = (invocation: Invocation, pipeline: string | undefined): 
       await terminal.out(
         table(
           [
-            { title: 'PIPELINE', cell: (one) => one.pipeline },
-            { title: 'STREAM', cell: ({ stream }) => stream },
+            { title: 'PIPELINE', cell: (one) => one.pipeline, least: 20 },
+            { title: 'STREAM', cell: ({ stream }) => stream, least: 20 },
             { title: 'VERSION', cell: ({ version }) => version, right: true },
             { title: 'COLUMNS', cell: columnsOf, right: true },
-            { title: 'KEY', cell: ({ primaryKey }) => primaryKey.join(', ') },
-            { title: 'CURSOR', cell: ({ cursor }) => cursor },
-            { title: 'CHANGED', cell: ({ updatedAt }) => updatedAt.slice(0, 19).replace('T', ' ') },
+            { title: 'KEY', cell: ({ primaryKey }) => primaryKey.join(', '), least: 12, spare: true },
+            { title: 'CURSOR', cell: ({ cursor }) => cursor, spare: true },
+            {
+              title: 'CHANGED',
+              cell: ({ updatedAt }) => updatedAt.slice(0, 19).replace('T', ' '),
+              least: whole,
+              spare: true,
+            },
             {
               title: 'WAITS BECAUSE',
               cell: (one) => one.paused?.map(changeWords).join('; '),
               shade: () => 'yellow',
+              least: 20,
             },
           ],
           found,

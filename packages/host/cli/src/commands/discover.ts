@@ -2,7 +2,7 @@ import { toJson } from '@ecokit/contracts'
 import { catalogOf } from '@ecokit/server/ecosystem'
 import type { StreamView } from '@ecokit/server/ecosystem'
 import { withRuntime } from '../open.ts'
-import { table } from '../output/table.ts'
+import { table, whole } from '../output/table.ts'
 import type { Terminal } from '../output/terminal.ts'
 import type { Invocation } from '../program.ts'
 import { UsageError, exits } from '../usage.ts'
@@ -35,12 +35,12 @@ const fieldsOf = ({ schema, primaryKey = [], cursor }: StreamView) =>
 const listing = (streams: readonly StreamView[], terminal: Terminal): string =>
   table(
     [
-      { title: 'STREAM', cell: ({ name }) => name },
-      { title: 'KEY', cell: ({ primaryKey }) => primaryKey?.join(', ') },
-      { title: 'CURSOR', cell: ({ cursor }) => cursor },
-      { title: 'MODES', cell: ({ modes }) => modes.join(', ') },
+      { title: 'STREAM', cell: ({ name }) => name, least: 24 },
+      { title: 'KEY', cell: ({ primaryKey }) => primaryKey?.join(', '), least: 16 },
+      { title: 'CURSOR', cell: ({ cursor }) => cursor, least: 16 },
+      { title: 'MODES', cell: ({ modes }) => modes.join(', '), least: whole, spare: true },
       { title: 'FIELDS', cell: (stream) => fieldsOf(stream).length, right: true },
-      { title: 'FROM', cell: ({ discovered }) => (discovered ? 'found now' : 'connector') },
+      { title: 'FROM', cell: ({ discovered }) => (discovered ? 'found now' : 'connector'), least: whole, spare: true },
     ],
     streams,
     terminal,
@@ -48,7 +48,7 @@ const listing = (streams: readonly StreamView[], terminal: Terminal): string =>
 const fields = (stream: StreamView, terminal: Terminal): string =>
   table(
     [
-      { title: 'FIELD', cell: ({ name }) => name },
+      { title: 'FIELD', cell: ({ name }) => name, least: 24 },
       { title: 'TYPE', cell: ({ type }) => type },
       { title: 'NULL', cell: ({ empty }) => (empty ? 'yes' : '') },
       { title: 'ROLE', cell: ({ role }) => role },
@@ -66,7 +66,9 @@ export const discover = (invocation: Invocation, partner: string, wanted: string
     try {
       const streams = await catalogOf(connection, { signal })
       if (wanted === undefined) {
-        await terminal.out(json ? `${toJson(streams, 2)}\n` : listing(streams, terminal))
+        if (json) await terminal.out(`${toJson(streams, 2)}\n`)
+        else if (streams.length > 0) await terminal.out(listing(streams, terminal))
+        else terminal.note(`${partner} has nothing to read: no stream is declared, and none was found just now\n`)
         return exits.done
       }
       const stream = streams.find(({ name }) => name === wanted)

@@ -3,7 +3,7 @@ import { listQuality, listQuarantine } from '@ecokit/flow'
 import { findRun } from '../find-run.ts'
 import { withRuntime } from '../open.ts'
 import { qualityTable } from '../output/quality.ts'
-import { table } from '../output/table.ts'
+import { table, whole } from '../output/table.ts'
 import type { Invocation } from '../program.ts'
 import { checkPipelineName, exits } from '../usage.ts'
 
@@ -41,11 +41,11 @@ export const quarantine = (
     await terminal.out(
       table(
         [
-          { title: 'AT', cell: ({ at }) => at.slice(0, 19).replace('T', ' ') },
-          { title: 'PIPELINE', cell: (one) => one.pipeline },
+          { title: 'AT', cell: ({ at }) => at.slice(0, 19).replace('T', ' '), least: whole, spare: true },
+          { title: 'PIPELINE', cell: (one) => one.pipeline, least: 20 },
           { title: 'STREAM', cell: ({ stream }) => stream },
           { title: 'FIELD', cell: ({ field }) => field },
-          { title: 'REASON', cell: ({ reason }) => reason, shade: () => 'yellow' },
+          { title: 'REASON', cell: ({ reason }) => reason, shade: () => 'yellow', least: 30 },
           { title: 'RECORD', cell: ({ record }) => record },
         ],
         found,

@@ -1,7 +1,7 @@
 import { toJson } from '@ecokit/contracts'
 import { findLineage, listDatasets } from '@ecokit/flow'
 import { withRuntime } from '../open.ts'
-import { table } from '../output/table.ts'
+import { table, whole } from '../output/table.ts'
 import { count, visible } from '../output/text.ts'
 import type { Invocation } from '../program.ts'
 import { UsageError, exits } from '../usage.ts'
@@ -66,7 +66,7 @@ export const lineage = (
         table(
           [
             { title: 'NAMESPACE', cell: ({ namespace }: Dataset) => namespace },
-            { title: 'DATASET', cell: ({ name }) => name },
+            { title: 'DATASET', cell: ({ name }) => name, end: true },
             { title: 'COLUMNS', cell: ({ fields }) => count(fields.length), right: true },
           ],
           datasets,
@@ -90,11 +90,11 @@ export const lineage = (
     await terminal.out(
       table(
         [
-          { title: 'FROM', cell: ({ from }) => nodeName(from) },
-          { title: 'TO', cell: ({ to }) => nodeName(to) },
-          { title: 'HOW', cell: ({ transformation }) => transformation },
+          { title: 'FROM', cell: ({ from }) => nodeName(from), least: 24, end: true },
+          { title: 'TO', cell: ({ to }) => nodeName(to), least: 24, end: true },
+          { title: 'HOW', cell: ({ transformation }) => transformation, least: whole, spare: true },
           { title: 'PIPELINE', cell: (edge) => `${edge.pipeline}/${edge.stream}` },
-          { title: 'LAST RUN', cell: ({ run }) => run },
+          { title: 'LAST RUN', cell: ({ run }) => run, least: whole, spare: true },
         ],
         graph.edges,
         terminal,

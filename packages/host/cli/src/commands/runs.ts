@@ -6,7 +6,7 @@ import { withRuntime } from '../open.ts'
 import { runShade } from '../output/health.ts'
 import { qualityTable } from '../output/quality.ts'
 import { driftLines, runTable } from '../output/run.ts'
-import { table } from '../output/table.ts'
+import { table, whole } from '../output/table.ts'
 import { count, duration, size, visible } from '../output/text.ts'
 import type { Invocation } from '../program.ts'
 import { checkPipelineName, exits } from '../usage.ts'
@@ -15,6 +15,9 @@ const total = (run: Run, field: 'read' | 'written' | 'quarantined' | 'bytes'): n
   run.streams.reduce((sum, stream) => sum + stream[field], 0)
 const tookOf = ({ startedAt, endedAt }: Run): number =>
   (endedAt === null ? Date.now() : Date.parse(endedAt)) - Date.parse(startedAt)
+
+/** Of a run's id, which begins with its time in milliseconds: enough for `ecokit run`. */
+const shortId = 13
 
 /** Lists the last runs, newest first. */
 export const runs = (
@@ -32,10 +35,14 @@ export const runs = (
       await terminal.out(
         table(
           [
-            { title: 'RUN', cell: ({ id }) => id },
-            { title: 'PIPELINE', cell: (run) => run.pipeline },
-            { title: 'STATUS', cell: ({ status }) => status, shade: ({ status }) => runShade[status] },
-            { title: 'STARTED', cell: ({ startedAt }) => startedAt.slice(0, 19).replace('T', ' ') },
+            {
+              title: 'RUN',
+              cell: ({ id }) => (terminal.columns === undefined ? id : id.slice(0, shortId)),
+              least: whole,
+            },
+            { title: 'PIPELINE', cell: (run) => run.pipeline, least: 20 },
+            { title: 'STATUS', cell: ({ status }) => status, shade: ({ status }) => runShade[status], least: whole },
+            { title: 'STARTED', cell: ({ startedAt }) => startedAt.slice(0, 19).replace('T', ' '), least: whole },
             { title: 'TOOK', cell: (run) => duration(tookOf(run)), right: true },
             { title: 'READ', cell: (run) => count(total(run, 'read')), right: true },
             { title: 'WRITTEN', cell: (run) => count(total(run, 'written')), right: true },

@@ -3,7 +3,7 @@ import { schedulesOf } from '@ecokit/server/ecosystem'
 import type { ScheduleView } from '@ecokit/server/ecosystem'
 import { withRuntime } from '../open.ts'
 import { runShade } from '../output/health.ts'
-import { table } from '../output/table.ts'
+import { table, whole } from '../output/table.ts'
 import { count, duration } from '../output/text.ts'
 import type { Invocation } from '../program.ts'
 import { exits } from '../usage.ts'
@@ -24,13 +24,19 @@ export const schedule = (invocation: Invocation): Promise<number> =>
       await terminal.out(
         table(
           [
-            { title: 'PIPELINE', cell: ({ pipeline }) => pipeline },
-            { title: 'WHEN', cell: whenOf },
-            { title: 'NEXT (UTC)', cell: ({ nextAt }) => minute(nextAt) },
-            { title: 'LAST RUN', cell: ({ lastRun }) => minute(lastRun?.startedAt) || 'never' },
+            { title: 'PIPELINE', cell: ({ pipeline }) => pipeline, least: 20 },
+            { title: 'WHEN', cell: whenOf, least: 16 },
+            { title: 'NEXT (UTC)', cell: ({ nextAt }) => minute(nextAt), least: whole },
+            {
+              title: 'LAST RUN',
+              cell: ({ lastRun }) => minute(lastRun?.startedAt) || 'never',
+              least: whole,
+              spare: true,
+            },
             {
               title: 'STATUS',
               cell: ({ lastRun }) => lastRun?.status,
+              least: whole,
               shade: ({ lastRun }) => (lastRun === null ? undefined : runShade[lastRun.status]),
             },
             {

@@ -1,5 +1,5 @@
 import type { QualityResult } from '@ecokit/flow'
-import { table } from './table.ts'
+import { table, whole } from './table.ts'
 import type { TableOptions } from './table.ts'
 import { count } from './text.ts'
 
@@ -12,21 +12,27 @@ export const qualityTable = (results: readonly QualityResult[], options: TableOp
     [
       ...(more
         ? [
-            { title: 'AT', cell: ({ at }: QualityResult) => at.slice(0, 19).replace('T', ' ') },
-            { title: 'PIPELINE', cell: ({ pipeline }: QualityResult) => pipeline },
+            {
+              title: 'AT',
+              cell: ({ at }: QualityResult) => at.slice(0, 19).replace('T', ' '),
+              least: whole,
+              spare: true,
+            },
+            { title: 'PIPELINE', cell: ({ pipeline }: QualityResult) => pipeline, least: 20 },
           ]
         : []),
-      { title: 'STREAM', cell: ({ stream }) => stream },
-      { title: 'RULE', cell: ({ name }) => name },
+      { title: 'STREAM', cell: ({ stream }) => stream, least: 12 },
+      { title: 'RULE', cell: ({ name }) => name, least: 20 },
       {
         title: 'RESULT',
         cell: verdict,
+        least: whole,
         shade: (result) => (result.passed ? 'green' : result.severity === 'warn' ? 'yellow' : 'red'),
       },
-      { title: 'IF BROKEN', cell: ({ severity }) => severity },
-      { title: 'CHECKED', cell: ({ checked }) => count(checked), right: true },
+      { title: 'IF BROKEN', cell: ({ severity }) => severity, least: whole, spare: true },
+      { title: 'CHECKED', cell: ({ checked }) => count(checked), right: true, spare: true },
       { title: 'FAILED', cell: ({ failed }) => count(failed), right: true },
-      { title: 'MESSAGE', cell: ({ message }) => message },
+      { title: 'MESSAGE', cell: ({ message }) => message, least: 24 },
     ],
     results,
     options,

@@ -1,6 +1,6 @@
 import type { Run } from '@ecokit/flow'
 import { runShade } from './health.ts'
-import { table } from './table.ts'
+import { table, whole } from './table.ts'
 import type { TableOptions } from './table.ts'
 import { count, duration, size, visible } from './text.ts'
 
@@ -37,24 +37,29 @@ export const driftLines = ({ streams }: Run, { paint }: TableOptions): string =>
 
 /** A run's streams as a table, with what went wrong in each below it. */
 export const runTable = (run: Run, options: TableOptions): string => {
-  const number = (title: string, field: 'read' | 'written' | 'quarantined' | 'deleted' | 'requests') => ({
+  const number = (
+    title: string,
+    field: 'read' | 'written' | 'quarantined' | 'deleted' | 'requests',
+    spare = false,
+  ) => ({
     title,
     cell: (stream: Run['streams'][number]) => count(stream[field]),
     right: true,
+    spare,
   })
   const rows = table(
     [
-      { title: 'STREAM', cell: ({ stream }) => stream },
-      { title: 'STATUS', cell: ({ status }) => status, shade: ({ status }) => runShade[status] },
-      { title: 'PASS', cell: ({ mode }) => mode },
+      { title: 'STREAM', cell: ({ stream }) => stream, least: 20 },
+      { title: 'STATUS', cell: ({ status }) => status, shade: ({ status }) => runShade[status], least: whole },
+      { title: 'PASS', cell: ({ mode }) => mode, least: whole },
       number('READ', 'read'),
       number('WRITTEN', 'written'),
       number('QUARANTINED', 'quarantined'),
-      number('DELETED', 'deleted'),
-      number('REQUESTS', 'requests'),
-      { title: 'SIZE', cell: ({ bytes }) => size(bytes), right: true },
+      number('DELETED', 'deleted', true),
+      number('REQUESTS', 'requests', true),
+      { title: 'SIZE', cell: ({ bytes }) => size(bytes), right: true, spare: true },
       { title: 'TOOK', cell: ({ durationMs }) => duration(durationMs), right: true },
-      { title: 'ROWS/S', cell: rowsPerSecond, right: true },
+      { title: 'ROWS/S', cell: rowsPerSecond, right: true, spare: true },
     ],
     run.streams,
     options,

@@ -1,6 +1,6 @@
 import { toJson } from '@ecokit/contracts'
 import type { Paint, Shade } from './terminal.ts'
-import { cut, visible, width } from './text.ts'
+import { cut, cutStart, visible, width } from './text.ts'
 
 /** One column: its heading and how a row's cell reads. */
 export interface Column<Row> {
@@ -9,7 +9,16 @@ export interface Column<Row> {
   /** Numbers stand at the right. */
   readonly right?: boolean
   readonly shade?: (row: Row) => Shade | undefined
+  /** Cells below which it is not cut, for less of it says nothing: `whole` for names, ids, times. Numbers are whole anyhow. Default 8. */
+  readonly least?: number
+  /** Left out before the others where the line is short; of several the last one first. */
+  readonly spare?: boolean
+  /** Where it has to be cut, its end is what tells, as of a path. */
+  readonly end?: boolean
 }
+
+/** A column that is shown whole or not at all. */
+export const whole = Infinity
 
 export interface TableOptions {
   readonly paint: Paint
@@ -20,47 +29,72 @@ export interface TableOptions {
 const gap = 2
 const narrowest = 8
 
-/** The widths of the columns that fit, from the left; the widest are cut first. */
-const fit = (natural: readonly number[], limit: number): readonly number[] => {
-  let widths = [...natural]
-  const total = () => widths.reduce((sum, one) => sum + one + gap, -gap)
-  while (total() > limit) {
-    const widest = Math.max(...widths)
-    if (widest > narrowest) {
-      const over = total() - limit
-      const next = Math.max(narrowest, ...widths.filter((one) => one < widest))
-      const last = widths.lastIndexOf(widest)
-      widths[last] = Math.max(next === widest ? widest - 1 : next, widest - over)
-    } else if (widths.length > 1) widths = widths.slice(0, -1)
-    else return [Math.max(1, limit)]
+interface Fitting {
+  /** Where the column stands among all of them. */
+  readonly at: number
+  readonly width: number
+  readonly least: number
+  readonly spare: boolean
+}
+
+/** The columns that fit with their widths: where the least of each is too much, spare ones go, then those at the right; then the widest are cut. */
+const fit = (natural: readonly Fitting[], limit: number): readonly Fitting[] => {
+  const total = (widths: readonly number[]) => widths.reduce((sum, one) => sum + one + gap, -gap)
+  let kept = natural
+  while (kept.length > 1 && total(kept.map(({ least }) => least)) > limit) {
+    const gone = kept.findLast(({ spare }) => spare) ?? kept.at(-1)
+    kept = kept.filter((column) => column !== gone)
   }
-  return widths
+  while (total(kept.map(({ width }) => width)) > limit) {
+    const widest = Math.max(...kept.map(({ width, least }) => (width > least ? width : 0)))
+    if (widest === 0) return kept.map((column) => ({ ...column, width: Math.max(1, limit) }))
+    const last = kept.findLast(({ width, least }) => width === widest && width > least)
+    const next = Math.max(...kept.map(({ width }) => (width < widest ? width : 0)))
+    const over = total(kept.map(({ width }) => width)) - limit
+    kept = kept.map((column) =>
+      column === last
+        ? { ...column, width: Math.max(column.least, Math.min(next || 1, widest - 1), widest - over) }
+        : column,
+    )
+  }
+  return kept
 }
 
 /** Lines of an aligned table; on a terminal it is cut to fit, and says how many columns it left out. */
 export const table = <Row>(columns: readonly Column<Row>[], rows: readonly Row[], options: TableOptions): string => {
   const { paint } = options
   const cells = rows.map((row) => columns.map(({ cell }) => visible(String(cell(row) ?? ''))))
-  const natural = columns.map(({ title }, at) => Math.max(width(title), ...cells.map((line) => width(line[at] ?? ''))))
-  const widths = options.columns === undefined ? natural : fit(natural, options.columns)
+  const natural = columns.map(({ title, right, least = narrowest, spare = false }, at) => {
+    const widest = Math.max(0, ...cells.map((line) => width(line[at] ?? '')))
+    const full = Math.max(width(title), widest)
+    // A number that is cut is another number; its title may be.
+    const uncut = right === true || least === whole ? widest : least
+    return { at, width: full, least: Math.min(full, Math.max(uncut, Math.min(narrowest, full))), spare }
+  })
+  const shown = options.columns === undefined ? natural : fit(natural, options.columns)
   const line = (texts: readonly string[], shades: (at: number) => Shade | undefined) =>
-    widths
-      .map((cells, at) => {
-        const text = cut(texts[at] ?? '', cells)
+    shown
+      .map(({ at, width: cells }, place) => {
+        const text = (columns[at]?.end === true ? cutStart : cut)(texts[at] ?? '', cells)
         const padding = ' '.repeat(cells - width(text))
         const shade = shades(at)
         const painted = shade === undefined ? text : paint(shade, text)
         if (columns[at]?.right === true) return padding + painted
-        return at === widths.length - 1 ? painted : painted + padding
+        return place === shown.length - 1 ? painted : painted + padding
       })
       .join(' '.repeat(gap))
-  const titles = columns.map(({ title }) => title)
   const lines = [
-    line(titles, () => 'bold'),
+    line(
+      columns.map(({ title }) => title),
+      () => 'bold',
+    ),
     ...rows.map((row, index) => line(cells[index] ?? [], (at) => columns[at]?.shade?.(row))),
   ]
-  const left = columns.length - widths.length
-  if (left > 0) lines.push(paint('dim', `${left} more columns did not fit: ${titles.slice(-left).join(', ')}`))
+  const left = columns.filter((_, at) => !shown.some((column) => column.at === at)).map(({ title }) => title)
+  if (left.length > 0)
+    lines.push(
+      paint('dim', `${left.length} more ${left.length === 1 ? 'column' : 'columns'} did not fit: ${left.join(', ')}`),
+    )
   return `${lines.join('\n')}\n`
 }
 

@@ -29,6 +29,15 @@ export const cut = (text: string, limit: number): string => {
   return `${kept}…`
 }
 
+/** The same, with its end kept. */
+export const cutStart = (text: string, limit: number): string => {
+  const reversed = (one: string) =>
+    Array.from(segments.segment(one), ({ segment }) => segment)
+      .reverse()
+      .join('')
+  return width(text) <= limit ? text : reversed(cut(reversed(text), limit))
+}
+
 const units = ['B', 'kB', 'MB', 'GB', 'TB'] as const
 /** A size for people: `3.4 MB`. */
 export const size = (bytes: number): string => {
@@ -43,8 +52,10 @@ export const duration = (milliseconds: number): string => {
   const seconds = milliseconds / 1000
   if (seconds < 60) return `${seconds.toFixed(1)} s`
   const minutes = Math.floor(seconds / 60)
-  if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`
-  return minutes < 48 * 60 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : `${Math.floor(minutes / 1440)} d`
+  const and = (rest: number, unit: string) => (rest === 0 ? '' : ` ${rest} ${unit}`)
+  if (minutes < 60) return `${minutes} min${and(Math.floor(seconds % 60), 's')}`
+  if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h${and(minutes % 60, 'min')}`
+  return `${Math.floor(minutes / 1440)} d`
 }
 
 /** A count for people: `12,345`. */
