@@ -15,7 +15,7 @@ const agreement = z.object({
 /** What a pipeline holds for a stream. */
 export type Agreement = z.output<typeof agreement>
 
-/** As it stands in the store: absent `agreed` is a new stream that waits; `pending` is what will hold once somebody accepts it. */
+/** As it stands in the store: absent `agreed` is a stream that has not begun yet, because it waits, or because the first run ended before its turn; `pending` is what will hold once somebody accepts it, or once it begins. */
 const kept = z.object({ agreed: agreement.optional(), pending: agreement.optional() })
 
 /** What the store knows about a stream's contract. */
@@ -30,6 +30,10 @@ const read = (row: ContractRow): KeptAgreement => ({
   version: row.version,
   paused: row.paused !== null,
 })
+
+/** True for a stream that the first run of its pipeline has seen and not come to: it is no new one. */
+export const isExpected = (known: KeptAgreement | undefined): boolean =>
+  known !== undefined && known.agreed === undefined && !known.paused
 
 /** The agreements of a pipeline, by stream. */
 export const readAgreements = async (store: Store, pipeline: string): Promise<ReadonlyMap<string, KeptAgreement>> => {
@@ -69,6 +73,27 @@ export const keepAgreement = async (
   await write(store, { pipeline, stream, version, paused: null, updated_at: now, agreed })
 }
 
+const rowsAtOnce = 500
+
+/** Keeps which streams the first run of a pipeline has seen: one that is cut off must not make those new that it did not come to. */
+export const expectAgreements = async (
+  store: Store,
+  { pipeline, now }: Omit<Place, 'stream'>,
+  seen: readonly { readonly stream: string; readonly agreement: Agreement }[],
+): Promise<void> => {
+  const rows = seen.map(({ stream, agreement: pending }) => ({
+    ...{ pipeline, stream, schema: toJson({ pending }), version: 0, paused: null, updated_at: now },
+  }))
+  await store.db.transaction().execute(async (transaction) => {
+    for (let from = 0; from < rows.length; from += rowsAtOnce)
+      await transaction
+        .insertInto('stream_contracts')
+        .values(rows.slice(from, from + rowsAtOnce))
+        .onConflict((conflict) => conflict.doNothing())
+        .execute()
+  })
+}
+
 /** Keeps that a stream waits for somebody, and what would hold if its changes were accepted. */
 export const pauseAgreement = (
   store: Store,
@@ -94,10 +119,11 @@ export const listContracts = async (
 ): Promise<readonly StreamContract[]> => {
   let query = store.db.selectFrom('stream_contracts').selectAll().orderBy('pipeline').orderBy('stream')
   if (about.pipeline !== undefined) query = query.where('pipeline', '=', about.pipeline)
-  return (await query.execute()).map((row): StreamContract => {
-    const { agreed, pending } = read(row)
+  return (await query.execute()).flatMap((row): readonly StreamContract[] => {
+    const { agreed, pending, ...known } = read(row)
+    if (isExpected({ agreed, ...known })) return []
     const shown = agreed ?? pending
-    return {
+    const one: StreamContract = {
       pipeline: row.pipeline,
       stream: row.stream,
       version: row.version,
@@ -107,6 +133,7 @@ export const listContracts = async (
       paused: row.paused === null ? undefined : (JSON.parse(row.paused) as SchemaChange[]),
       updatedAt: new Date(row.updated_at).toISOString(),
     }
+    return [one]
   })
 }
 

@@ -172,7 +172,7 @@ const modes = ({ contract = {} }: PipelineStream, wide: SchemaContract = {}) => 
   types: contract.types ?? wide.types ?? 'evolve',
 })
 
-/** Holds a plan against what the pipeline has agreed to. `first`: nothing has been agreed to yet for any stream, so that none is new. */
+/** Holds a plan against what the pipeline has agreed to. `first`: the pipeline has never run, or its first run did not come to this stream, so that it is no new one. */
 export const settleContract = (
   pipeline: Pipeline,
   sink: Sink,

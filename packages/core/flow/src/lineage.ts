@@ -1,3 +1,4 @@
+import { toUSVString } from 'node:util'
 import type { DatasetName, JsonSchema } from '@ecokit/contracts'
 import { streamRunId } from './ids.ts'
 import { columnLineage, columnSources, type ColumnSource } from './lineage-columns.ts'
@@ -78,12 +79,19 @@ export const jobOf = (planned: PlannedStream, run: string, options: SyncOptions)
   }
 }
 
-const describedAs = ({ partner, dataset: { namespace, name }, schema }: Side) => ({
+/** A URI as RFC 3986 has it, of which OpenLineage's schema asks; of its brackets those of an address alone. */
+const plainUri = /^[a-z][a-z\d+.-]*:(?:\/\/\[[\da-f:.]+\](?=[:/]|$))?(?:[\w.~:/?#@!$&'()*+,;=-]|%[\da-f]{2})*$/i
+/** Where a dataset is, as a URI, whatever characters its name has. */
+const uriOf = ({ namespace, name }: DatasetName): string => {
+  const whole = toUSVString(namespace.includes(':') ? namespace : `${namespace}://${name}`)
+  if (namespace.includes(':') && plainUri.test(whole)) return whole
+  const encoded = encodeURI(whole).replaceAll(/[[\]?#]/g, encodeURIComponent)
+  return plainUri.test(encoded) ? encoded : `urn:ecokit:${encodeURIComponent(whole)}`
+}
+
+const describedAs = ({ partner, dataset, schema }: Side) => ({
   schema: facet('schema', { fields: fieldsOf(schema) }),
-  dataSource: facet('dataSource', {
-    name: partner,
-    uri: namespace.includes(':') ? namespace : `${namespace}://${name}`,
-  }),
+  dataSource: facet('dataSource', { name: partner, uri: uriOf(dataset) }),
 })
 
 /** What the quality rules said, under the names that the columns have at the source. */

@@ -3,6 +3,7 @@ import { castOf, isRefused } from './casts.ts'
 import type { Judged } from './judge.ts'
 import { recordsOf, withRecords } from './lines.ts'
 import type { PlannedStream } from './plan.ts'
+import { unsupported } from './refusals.ts'
 import { fits, type Path } from './schemas.ts'
 import type { CastType } from './types.ts'
 
@@ -98,14 +99,23 @@ const remaker = ({ fields, guards }: Mapping): ((record: AnyRecord) => Remade) =
 }
 
 /** Opens what makes rows of a stream's records; undefined where they pass as they are. A deleted key that cannot be cast belongs to no row and is left out. */
-export const openMapper = ({ mapping, target }: PlannedStream): ((batch: Batch<AnyRecord>) => Judged) | undefined => {
+export const openMapper = (
+  { mapping, target, stream }: PlannedStream,
+  partner: string,
+): ((batch: Batch<AnyRecord>) => Judged) | undefined => {
   if (!mapping.perRecord) return undefined
   const remake = remaker(mapping)
   const keys = new Set(target.primaryKey)
   const remakeKey = remaker({ ...mapping, guards: [], fields: mapping.fields.filter(({ column }) => keys.has(column)) })
   return (batch) => {
     const read = recordsOf(batch)
-    if (read === undefined) return { batch, putAside: [] }
+    // Only the sink can read it, and it would write other columns than those that were agreed to.
+    if (read === undefined)
+      throw unsupported(
+        partner,
+        `${stream}: Arrow cannot be renamed, cast or held against a contract`,
+        'Leave that out',
+      )
     const putAside = [...read.invalid]
     const rows: AnyRecord[] = []
     for (const record of read.records) {

@@ -1,6 +1,7 @@
-import { keepAgreement, pauseAgreement, readAgreements } from './agreement.ts'
+import { expectAgreements, isExpected, keepAgreement, pauseAgreement, readAgreements } from './agreement.ts'
 import { describeChanges, settleContract, settleLost, type Settled } from './contract.ts'
 import { planned as plan, sinkOf, type PlannedStream } from './plan.ts'
+import { instantOf } from './quality-values.ts'
 import { invalid } from './refusals.ts'
 import type { SyncOptions, Window } from './types.ts'
 
@@ -34,6 +35,9 @@ const backfilled = (
     throw invalid(partner, 'backfill', 'a window needs a beginning or an end', 'Give since, until, or both')
   if (window.since !== undefined && window.until !== undefined && window.since === window.until)
     throw invalid(partner, 'backfill', 'the window is empty', 'until is not part of it: name a later one')
+  const [begin, end] = [instantOf(window.since), instantOf(window.until)]
+  if (begin !== undefined && end !== undefined && begin >= end)
+    throw invalid(partner, 'backfill', 'the window ends before it begins', 'Name a later until, or an earlier since')
   const named = backfill?.streams
   for (const stream of named ?? [])
     if (!streams.some((one) => one.stream === stream))
@@ -87,11 +91,20 @@ export const planRun = async (
   const window = backfillWindow(options)
   const chosen = window === undefined ? planned : backfilled(options, planned, window, warn)
   const declared = sinkOf(sink, sinkName)
+  const first = known.size === 0
+  if (first && pipeline.streams === undefined) {
+    const seen = planned.map((one) => ({
+      stream: one.stream,
+      ...settleContract(pipeline, declared, one, undefined, true),
+    }))
+    await expectAgreements(store, { pipeline: pipeline.name, now: now() }, seen)
+  }
   const streams: RunStream[] = []
   for (const one of chosen) {
     const { stream } = one
     const before = known.get(stream)
-    const settled = lost.get(stream) ?? settleContract(pipeline, declared, one, before?.agreed, known.size === 0)
+    const isNone = first || isExpected(before)
+    const settled = lost.get(stream) ?? settleContract(pipeline, declared, one, before?.agreed, isNone)
     const place = { pipeline: pipeline.name, stream, now: now() }
     const { drift, halted } = settled.planned
     if (halted !== undefined) await pauseAgreement(store, place, before, settled.agreement, settled.paused)

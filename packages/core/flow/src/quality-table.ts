@@ -35,14 +35,28 @@ const timeOf = (value: unknown): number | undefined => {
   return typeof value === 'number' || typeof value === 'bigint' ? Number(value) : undefined
 }
 
+/** A span for people, in its two largest units: `3 d 4 h`. */
+const spanOf = (milliseconds: number): string => {
+  const seconds = Math.round(Math.abs(milliseconds) / 1_000)
+  const parts = [
+    [Math.floor(seconds / 86_400), 'd'],
+    [Math.floor(seconds / 3_600) % 24, 'h'],
+    [Math.floor(seconds / 60) % 60, 'min'],
+    [seconds % 60, 's'],
+  ] as const
+  const first = parts.findIndex(([number]) => number > 0)
+  if (first < 0) return '0 s'
+  const shown = parts.slice(first, first + 2).filter(([number]) => number > 0)
+  return (milliseconds < 0 ? '-' : '') + shown.map(([number, unit]) => `${number} ${unit}`).join(' ')
+}
+
 const ageRule = (newest: number | undefined, maxAgeMs: number, now: number, checked: number): Finding => {
   if (newest === undefined) return { checked, failed: 0, message: 'there is no time to judge by' }
   const old = now - newest > maxAgeMs
-  const age = Math.round((now - newest) / 1_000)
   return {
     checked,
     failed: old ? 1 : 0,
-    message: `newest ${new Date(newest).toISOString()}, ${age} s old where ${Math.round(maxAgeMs / 1_000)} s are allowed`,
+    message: `newest ${new Date(newest).toISOString()}, ${spanOf(now - newest)} old where ${spanOf(maxAgeMs)} may be`,
   }
 }
 

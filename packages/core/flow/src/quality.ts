@@ -70,7 +70,7 @@ export const openQuality = (options: QualityOptions): Quality => {
       const why = counter.judge(Object.hasOwn(record, rule.field) ? record[rule.field] : undefined)
       if (why === undefined) continue
       counter.failed += 1
-      if (counter.examples.length < keptExamples) counter.examples.push(why)
+      if (counter.examples.length < keptExamples && !counter.examples.includes(why)) counter.examples.push(why)
       if (severity === 'quarantine') reason ??= { field: rule.field, reason: `${name}: ${why}` }
     }
     for (const { field } of watched) {

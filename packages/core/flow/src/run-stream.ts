@@ -59,6 +59,8 @@ export const runStream = async (planned: RunStream, running: Running): Promise<I
     )
   }
   const trace = (type: LineageEvent['eventType'], about: { counts?: Counts; error?: string } = {}): void => {
+    // A stream that the contract leaves out moves no data.
+    if (planned.skipped) return
     const at = now()
     tracedAt = at
     const results = type === 'RUNNING' ? undefined : quality?.results()

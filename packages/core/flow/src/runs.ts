@@ -31,7 +31,7 @@ const toStream = (row: Row<'run_streams'>): StreamRun => ({
   ...failure(row),
 })
 
-const toRun = (row: Row<'runs'>, streams: readonly Row<'run_streams'>[]): Run => ({
+const toRun = (row: Row<'runs'>, streams: readonly Row<'run_streams'>[] = []): Run => ({
   id: row.id,
   pipeline: row.pipeline,
   source: row.source,
@@ -46,7 +46,7 @@ const toRun = (row: Row<'runs'>, streams: readonly Row<'run_streams'>[]): Run =>
   endedAt: isoOrNull(row.ended_at),
   warnings: JSON.parse(row.warnings) as string[],
   ...failure(row),
-  streams: streams.filter(({ run_id }) => run_id === row.id).map(toStream),
+  streams: streams.map(toStream),
 })
 
 const withStreams = async (store: Store, rows: readonly Row<'runs'>[]): Promise<readonly Run[]> => {
@@ -59,7 +59,9 @@ const withStreams = async (store: Store, rows: readonly Row<'runs'>[]): Promise<
     .orderBy('run_id')
     .orderBy('position')
     .execute()
-  return rows.map((row) => toRun(row, streams))
+  const byRun = new Map(ids.map((id): [string, Row<'run_streams'>[]] => [id, []]))
+  for (const one of streams) byRun.get(one.run_id)?.push(one)
+  return rows.map((row) => toRun(row, byRun.get(row.id)))
 }
 
 /** Runs, newest first; `changedSince` (epoch milliseconds, inclusive) leaves out those of which nothing changed since. */

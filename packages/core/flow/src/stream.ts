@@ -98,7 +98,7 @@ const copy = async (
 
   const { accepts: takes = ['records'], commit: manner } = sink.manifest.sinks?.[sinkName] ?? {}
   const transactional = manner === 'transaction'
-  const map = openMapper(planned)
+  const map = openMapper(planned, source.name)
   const judge = runner.openJudge(planned, pass, current.writer)
   const guard = openLoopGuard(source.name, stream, planned.target.primaryKey !== undefined)
   const account = openAccount(ledger, pipelineName, stream)

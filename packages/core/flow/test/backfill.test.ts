@@ -181,3 +181,12 @@ test('streams that cannot be read in part are left out of a backfill that names 
   expect(result.streams.map(({ stream }) => stream)).toEqual(['items'])
   expect(result.warnings).toEqual(['plain has no cursor, so there is no window of it: left out of the backfill'])
 })
+
+test.each([
+  [day(20), day(5)],
+  ['2026-01-02T01:00:00+02:00', '2026-01-01T22:00:00Z'],
+])('a window that ends before it begins is refused, rather than to bring nothing: %s to %s', async (since, until) => {
+  const { table, pipeline, store } = await setUp()
+  await expect(run({ pipeline, store, backfill: { since, until } })).rejects.toMatchObject({ code: 'invalid_config' })
+  expect(table.asked).toEqual([])
+})

@@ -1,6 +1,13 @@
 import { type AnyRecord, type Discovered } from '@ecokit/contracts'
 import { expect, test } from 'vitest'
-import { acceptChanges, listContracts, listQuarantine, type Pipeline, type SchemaContract } from '../src/index.ts'
+import {
+  acceptChanges,
+  listContracts,
+  listQuarantine,
+  runLineage,
+  type Pipeline,
+  type SchemaContract,
+} from '../src/index.ts'
 import { discovering, memorySink, newDisk, rowsOn } from './memory.ts'
 import { only, run, testStore } from './support.ts'
 
@@ -273,10 +280,35 @@ test.each([
   const own: Pipeline = { ...pipeline, streams: undefined, contract: { tables: mode } }
   await run({ pipeline: own, store })
   found.tables.push(tableOf({ id: whole }, ['id'], 'fresh'))
-  const { streams } = await run({ pipeline: own, store })
+  const { id, streams } = await run({ pipeline: own, store })
+  const told = (await runLineage(store, id)).filter(({ job }) => job.name === 'p.fresh')
+  // Of a table that is left out nothing is told, least of all that it was replaced.
+  expect(told.length > 0).toBe(read > 0)
   const drift = [{ kind: 'table_added', field: 'fresh' }]
   expect(streams).toMatchObject([{ status: 'completed' }, { stream: 'fresh', status, read, drift }])
   expect(disk.tables.has('fresh')).toBe(read > 0)
   expect(await acceptChanges(store, 'p')).toBe(accepted)
   expect((await run({ pipeline: own, store })).status).toBe('completed')
 })
+
+test.each(['freeze', 'discard_row'] as const)(
+  'a first run that is cut off makes no stream a new one: %s',
+  async (mode) => {
+    const { disk, found, pipeline, store } = await setUp()
+    found.tables.push(tableOf({ id: whole }, ['id'], 'second'))
+    const own: Pipeline = { ...pipeline, streams: undefined, contract: { tables: mode } }
+    const controller = new AbortController()
+    disk.onStep = (step) => {
+      if (step === 'committed') controller.abort()
+    }
+    expect((await run({ pipeline: own, store, signal: controller.signal })).status).toBe('cancelled')
+    expect(disk.tables.has('second')).toBe(false)
+    disk.onStep = () => {}
+    const next = await run({ pipeline: own, store })
+    expect(next).toMatchObject({ status: 'completed', streams: [{ drift: [] }, { stream: 'second', drift: [] }] })
+    expect(disk.tables.has('second')).toBe(true)
+    found.tables.push(tableOf({ id: whole }, ['id'], 'third'))
+    expect((await run({ pipeline: own, store })).streams[2]).toMatchObject({ drift: [{ kind: 'table_added' }] })
+    expect(disk.tables.has('third')).toBe(false)
+  },
+)

@@ -105,6 +105,19 @@ test('datasets carry the names that the host gives them', async () => {
   expect(event?.outputs[0]?.facets?.dataSource?.uri).toBe('file:///data/lake.db/items')
 })
 
+test.each([
+  ['file', '/data/My Lake/größe [1].db/items', 'file:///data/My%20Lake/gr%C3%B6%C3%9Fe%20%5B1%5D.db/items'],
+  ['my_tool://the shop', 'items', 'urn:ecokit:my_tool%3A%2F%2Fthe%20shop'],
+  ['postgres://db.example.com:5432', 'a.b.c', 'postgres://db.example.com:5432'],
+  ['file', '/data/50%.db', 'file:///data/50%25.db'],
+])('whatever a dataset is called, its source is a URI: %s %s', async (namespace, name, uri) => {
+  const { store, pipeline } = await setUp()
+  const { id } = await run({ pipeline, store, lineage: { dataset: () => ({ namespace, name }) } })
+  const [event] = await runLineage(store, id)
+  expect(faultsOf(event)).toEqual([])
+  expect(event?.outputs[0]).toMatchObject({ namespace, name, facets: { dataSource: { uri } } })
+})
+
 test('a failure is FAIL with its message, a cancelled run ABORT, and a stream that never began says nothing', async () => {
   const { store, pipeline, table } = await setUp()
   table.onPage = () => {

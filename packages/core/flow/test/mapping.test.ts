@@ -76,6 +76,24 @@ test('a value that cannot be cast is put aside with the field and the reason, an
   expect(rowsOn(disk, 'orders').map((row) => row['key'])).toEqual([2])
 })
 
+test('Arrow, which only a sink can read, is refused where columns would have to be renamed', async () => {
+  const disk = newDisk()
+  const { pipeline, store } = await setUp(disk, { rename: { note: 'remark' } })
+  const arrow = async function* () {
+    yield await Promise.resolve({ encoding: 'arrow' as const, bytes: new Uint8Array(8), count: 3 })
+  }
+  const result = await run({
+    pipeline: {
+      ...pipeline,
+      source: sourceOfShelves({ orders: shelf(arrow) }, { raw: true }),
+      sink: memorySink(disk, { accepts: ['arrow'] }),
+    },
+    store,
+  })
+  expect(only(result)).toMatchObject({ status: 'failed', error: { code: 'unsupported' } })
+  expect(disk.batches).toEqual([])
+})
+
 test('columns alone are left to the source: bytes pass as they are', async () => {
   const disk = newDisk()
   const asked: unknown[] = []
