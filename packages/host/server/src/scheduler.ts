@@ -85,7 +85,8 @@ export const openScheduler = (options: SchedulerOptions): Scheduler => {
           // Held by another process, or by a lease that one left behind: looked at again before a long interval is over.
           if (held) work.askAt = now() + Math.min(entry.everyMs ?? Infinity, heldMs)
           // What is wrong with the file or a secret does not mend itself within the minute: it waits for its next time.
-          else if (!begun) await served()
+          // A host that is being closed has not served anything.
+          else if (!begun && error.code !== 'cancelled') await served()
           // Said once and not each time; that another process runs it already is no news at all.
           if (error.code === 'cancelled' || held || error.message === work.said) return
           work.said = error.message

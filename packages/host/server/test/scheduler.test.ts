@@ -61,6 +61,17 @@ test('by the clock: at its times, once each, and not at the start', async () => 
   ])
 })
 
+test('a time that comes while the server is being closed is not taken for served', async () => {
+  const { after, began, mood } = await setting({ schedule: { cron: '0 * * * *' } })
+  await after(0)
+  mood.fault = integrationError('cancelled', { what: 'closing', details: {} })
+  await after(hour / 2)
+  expect(began).toEqual([])
+  mood.fault = undefined
+  await after(60_000)
+  expect(began.length).toBe(1)
+})
+
 test('times that passed while nothing ran are made up for with one run, or left out, and that is told', async () => {
   for (const [missed, runs, told] of [
     ['catch_up', 1, []],
