@@ -36,12 +36,15 @@ const faultIn = (node: unknown, known: ReadonlySet<string>): string | undefined 
   if (typeof name === 'string' && changing.has(name.toLowerCase())) return `the function ${name} is not allowed in it`
   return faultIn(Object.values(node), known)
 }
-/** The names that a query gives to its own common table expressions. */
+/**
+ * The names that a query gives to its own common table expressions. Only plain ones: outside of its expression, and within it, a name means what DuckDB finds under it, which for a path is the file.
+ */
 const ownNames = (node: unknown): readonly string[] => {
   if (Array.isArray(node)) return node.flatMap(ownNames)
   if (typeof node !== 'object' || node === null) return []
   const { cte_map: map } = node as { readonly cte_map?: { readonly map?: readonly { readonly key: string }[] } }
-  return [...(map?.map ?? []).map(({ key }) => key.toLowerCase()), ...Object.values(node).flatMap(ownNames)]
+  const own = (map?.map ?? []).map(({ key }) => key.toLowerCase()).filter((name) => /^\w+$/.test(name))
+  return [...own.filter((name) => !name.startsWith('_ecokit_')), ...Object.values(node).flatMap(ownNames)]
 }
 
 /**

@@ -52,6 +52,8 @@ for (const sink of sinks) {
       `SELECT * FROM read_csv('${secret}')`,
       `SELECT (SELECT max(content) FROM read_text('${secret}')) FROM {table}`,
       `WITH x AS (FROM '${secret}') SELECT * FROM x`,
+      `WITH "${secret}" AS (FROM "${secret}") FROM "${secret}"`,
+      `SELECT * FROM (WITH "${secret}" AS (SELECT 1) SELECT 1), "${secret}"`,
       `SELECT * FROM {table} WHERE EXISTS (FROM glob('*'))`,
       "SELECT * FROM query('SELECT 1')",
       "SELECT nextval('s') FROM {table}",
