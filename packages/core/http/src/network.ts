@@ -113,7 +113,8 @@ export const openNetwork = (options: NetworkOptions): Network => {
     socket: async (address, call) => {
       const { openSocket } = await import('./socket.ts')
       const { connectTimeoutMs } = guard.policy()
-      return openSocket({ partner, hosts, runtime, connectTimeoutMs, closed: options.closed }, address, call)
+      const closed = [options.closed, wire.closing.signal]
+      return openSocket({ partner, hosts, runtime, connectTimeoutMs, closed }, address, call)
     },
     requests: () => wire.counts.requests,
     oldTls: runtime.tls?.minVersion === 'TLSv1.2',

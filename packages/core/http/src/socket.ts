@@ -1,4 +1,4 @@
-import { connect } from 'node:net'
+import { connect, isIPv6 } from 'node:net'
 import {
   integrationError,
   isIntegrationError,
@@ -18,8 +18,22 @@ export interface SocketSettings {
   readonly hosts: readonly Host[]
   readonly runtime: NetworkRuntime
   readonly connectTimeoutMs: number
-  /** Aborted when the owner is closed. */
-  readonly closed: AbortSignal | undefined
+  /** Each is aborted when nothing may be opened any more. */
+  readonly closed: readonly (AbortSignal | undefined)[]
+}
+
+/** What a timer of the machine can wait for at most. */
+const longestMs = 2 ** 31 - 1
+const machineAfter = (ms: number, work: () => void): (() => void) => {
+  const timer = setTimeout(work, Math.min(ms, longestMs))
+  return () => clearTimeout(timer)
+}
+
+/** The address as a URL has it, so that what is compared is what is dialled; undefined for a host that would be something else in a URL. */
+const addressOf = (host: string, port: number): URL | undefined => {
+  const name = isIPv6(host) ? `[${host}]` : host
+  if (/[\s/?#@\\]/.test(name) || (name.includes(':') && !name.startsWith('['))) return undefined
+  return URL.parse(`https://${name}:${port}`) ?? undefined
 }
 
 /** Opens a socket to a declared host for a protocol that is not HTTP; the address is checked before and after it is made, as those of requests are. */
@@ -28,9 +42,10 @@ export const openSocket = async (
   { host, port }: { readonly host: string; readonly port: number },
   options: SocketOptions = {},
 ): Promise<OpenedSocket> => {
-  const origin = URL.parse(`https://${host}:${port}`)?.origin
+  const url = addressOf(host, port)
+  const origin = url?.origin
   const place = `${host}:${port}`
-  if (origin === undefined || !hosts.some((each) => each.origin === origin))
+  if (url === undefined || origin === undefined || !hosts.some((each) => each.origin === origin))
     throw integrationError('host_not_allowed', {
       partner,
       what: `${place} is not among the hosts that the connector declares`,
@@ -40,7 +55,7 @@ export const openSocket = async (
   const reach = reachOf(partner, origin, hosts, runtime.privateNetworks)
   const refusal = reach.refusal()
   if (refusal !== undefined) throw refusal
-  const { now } = runtime.clock ?? systemClock
+  const { now, after = machineAfter } = runtime.clock ?? systemClock
   const startedAt = now()
   const tell = (code?: ErrorCode): void => {
     try {
@@ -53,35 +68,37 @@ export const openSocket = async (
       // An observer's fault is not the connection's.
     }
   }
-  const signals = [options.signal, closed].filter((signal) => signal !== undefined)
+  const cancelled = () =>
+    integrationError('cancelled', { partner, what: `connecting to ${place} was cancelled`, details: {} })
+  const signals = [options.signal, ...closed].filter((signal) => signal !== undefined)
+  if (signals.some(({ aborted }) => aborted)) throw cancelled()
   const timeoutMs = options.timeoutMs ?? connectTimeoutMs
-  const socket = connect({ host, port, lookup: guardedLookup(reach, runtime.lookup) })
+  const name = url.hostname.replace(/^\[|\]$/g, '')
+  const socket = connect({ host: name, port, lookup: guardedLookup(reach, runtime.lookup) })
   socket.setNoDelay(true)
   try {
     await new Promise<void>((resolve, reject) => {
-      const cancel = () =>
-        reject(integrationError('cancelled', { partner, what: `connecting to ${place} was cancelled`, details: {} }))
-      const late = () =>
-        reject(
-          integrationError('timeout', {
-            partner,
-            what: `${place} did not answer within ${timeoutMs} ms`,
-            next: 'See whether the host and the port are right, and whether a firewall is in the way',
-            details: { timeoutMs },
-          }),
-        )
-      const timer = setTimeout(late, timeoutMs)
       const end = (done: () => void) => {
-        clearTimeout(timer)
+        disarm()
         for (const signal of signals) signal.removeEventListener('abort', cancel)
         done()
       }
+      const cancel = () => end(() => reject(cancelled()))
+      const late = () =>
+        end(() =>
+          reject(
+            integrationError('timeout', {
+              partner,
+              what: `${place} did not answer within ${timeoutMs} ms`,
+              next: 'See whether the host and the port are right, and whether a firewall is in the way',
+              details: { timeoutMs },
+            }),
+          ),
+        )
+      const disarm = after(timeoutMs, late)
       socket.once('connect', () => end(resolve))
       socket.once('error', (error) => end(() => reject(error)))
-      for (const signal of signals) {
-        signal.addEventListener('abort', cancel, { once: true })
-        if (signal.aborted) cancel()
-      }
+      for (const signal of signals) signal.addEventListener('abort', cancel)
     })
     // Node asks no lookup for a host that is an address.
     const address = socket.remoteAddress
