@@ -3,32 +3,29 @@ import type {
   AnyConnection,
   AnyConnector,
   Api,
-  AnyRecord,
   Authorizer,
-  Batch,
   CallOptions,
   Capability,
   ConnectAs,
   Connection,
   Connector,
-  IntegrationError,
   Manifest,
   OpenHttp,
   Operation,
-  ReadOptions,
   WriteOptions,
 } from '@ecokit/contracts'
 import { memoryShared, openNetwork, resolveHosts, systemClock } from '@ecokit/http'
 import { authOf } from './auth.ts'
 import { openAuthorizer } from './credentials.ts'
 import { datasetOf } from './dataset.ts'
-import { checkWrite, countBatch, guardWriter, recordChecker } from './data.ts'
+import { checkWrite, guardWriter } from './data.ts'
 import type { AnyWriter } from './data.ts'
 import { openCheck } from './health.ts'
+import { missing, own, unsupported } from './known.ts'
 import { openLine, sequence, single } from './line.ts'
 import type { Line } from './line.ts'
 import { holdsStream, readInput, readOutput } from './operations.ts'
-import type { RestReading } from './rest/pass.ts'
+import { wrapRead } from './read.ts'
 import { checkRest } from './rest/template.ts'
 import type { Runtime } from './runtime.ts'
 import type { AnySession } from './session.ts'
@@ -36,26 +33,6 @@ import { checkConfig, checkCredentials } from './settings.ts'
 
 type AnyCall = (input: unknown, options?: CallOptions) => Promise<unknown> | AsyncIterable<unknown>
 type AnyApi = Readonly<Record<string, AnyCall>>
-
-const unsupported = (partner: string, what: string, known: readonly string[]): IntegrationError =>
-  integrationError('unsupported', {
-    partner,
-    what: `there is no ${what}`,
-    next: known.length === 0 ? 'The connector has none at all' : `Choose one of: ${known.join(', ')}`,
-    details: { what },
-  })
-
-const missing = (partner: string, what: string): IntegrationError =>
-  integrationError('internal', {
-    partner,
-    what: `the connector declares ${what} and does not implement it`,
-    next: 'Report it to the maker of the connector',
-    details: {},
-  })
-
-/** What a record holds under its own key: names from outside must not reach a prototype. */
-const own = <T>(record: Readonly<Record<string, T>> | undefined, key: string): T | undefined =>
-  record !== undefined && Object.hasOwn(record, key) ? record[key] : undefined
 
 const wrapOperation = (line: Line, name: string, operation: Operation, perform: unknown): AnyCall => {
   const call = { kind: 'call', name, effect: operation.effect } as const
@@ -83,47 +60,6 @@ const wrapCapabilities = (line: Line, manifest: Manifest, session: AnySession) =
       ),
     ]),
   )
-
-/** What a declared stream is read with; its reader is loaded by the first read. */
-const restRead = async function* (reading: RestReading): AsyncGenerator<Batch<unknown>> {
-  const { readRest } = await import('./rest/read.ts')
-  yield* readRest(reading)
-}
-
-/** Batches as `check` leaves them. */
-const checked = async function* (
-  batches: AsyncIterable<Batch<unknown>>,
-  check: ReturnType<typeof recordChecker>,
-): AsyncGenerator<Batch<AnyRecord>> {
-  for await (const batch of batches) yield await check(batch)
-}
-
-const wrapRead =
-  (line: Line, manifest: Manifest, session: AnySession, way: Omit<RestReading, 'name' | 'options'>) =>
-  (name: string, options: ReadOptions = {}) => {
-    const { partner } = line
-    const declared = own(manifest.streams, name)
-    let check: ReturnType<typeof recordChecker>
-    return sequence(line, { kind: 'read', name, effect: 'read' } as const, {
-      accept: () => {
-        // What connect reads itself is checked where it is read.
-        if (declared?.rest !== undefined) return
-        if (declared !== undefined) check = recordChecker(partner, name, declared, options)
-        else if (manifest.discovers !== true)
-          throw unsupported(partner, `stream ${name}`, Object.keys(manifest.streams ?? {}))
-      },
-      perform: (_input, signal) => {
-        const given = { ...options, signal }
-        if (declared?.rest !== undefined) return restRead({ ...way, name, options: given })
-        const read = declared === undefined ? undefined : own(session.read, name)
-        if (read !== undefined) return checked(read(given), check)
-        if (declared !== undefined || session.readDiscovered === undefined) throw missing(partner, `the stream ${name}`)
-        return session.readDiscovered(name, given)
-      },
-      verify: (batch) => batch as Batch<AnyRecord>,
-      count: countBatch,
-    })(undefined, options)
-  }
 
 const wrapWrite =
   (line: Line, manifest: Manifest, session: AnySession, writers: Set<AnyWriter>) =>
