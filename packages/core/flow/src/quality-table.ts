@@ -114,7 +114,8 @@ export const judgeTable = async ({ rule }: PlannedRule<TableRule>, facts: PassFa
     return { checked: 0, failed: 0, message: 'the sink cannot be asked' }
   }
   if (rule.rule === 'sql') {
-    const faults = `(${rule.query.trim().replace(/;+\s*$/, '')})`
+    // On lines of its own, so that a comment at its end ends there.
+    const faults = `(\n${rule.query.trim().replace(/;+\s*$/, '')}\n)`
     const failed = countOf(await query(`SELECT COUNT(*) AS faults FROM ${faults} AS found`), 'faults')
     const some = failed === 0 ? [] : await query(`SELECT * FROM ${faults} AS found LIMIT ${examples}`)
     const message =
