@@ -312,7 +312,7 @@ describe('rules about the table', () => {
     const rule = { rule: 'freshness', field: 'at', maxAgeMs: 30 * 60_000 } as const
     expect(await said(rule)).toMatchObject({ passed: true })
     expect(await said(rule, { soft: true })).toMatchObject({
-      ...{ passed: false, message: 'newest 2026-06-01T11:00:00.000Z, 3600 s old where 1800 s are allowed' },
+      ...{ passed: false, message: 'newest 2026-06-01T11:00:00.000Z, 1 h old where 30 min may be' },
     })
   })
 
@@ -324,7 +324,7 @@ describe('rules about the table', () => {
       await quality.judge(make([{ ...good, at: '2026-06-01T13:40:00+02:00' }, good, { ...good, at: null }]))
       await quality.finish(bare, { counts: noCounts, complete: true, signal })
       expect(quality.results()).toMatchObject(
-        [{ passed: true, message: /^newest 2026-06-01T11:40:00.000Z, 1200 s/ }].map(({ message, ...rest }) => ({
+        [{ passed: true, message: /^newest 2026-06-01T11:40:00.000Z, 20 min old/ }].map(({ message, ...rest }) => ({
           ...rest,
           message: expect.stringMatching(message) as string,
         })),

@@ -53,6 +53,8 @@ const syntaxMessage = ({ code, message }: { readonly code: string; readonly mess
   return `not valid YAML: ${message.replace(/: .*$/s, '')}`
 }
 
+const needsQuotes = "a text with braces needs quotes here: '${secret:name}'"
+
 /** Line and column of an offset. (The yaml package's LineCounter loses lines inside a text whose quote is never closed.) */
 const lineTable = (text: string) => {
   const starts = [0]
@@ -113,8 +115,12 @@ export const readSource = (given: string): Source => {
     problems.push(problemAt('', 'this text cannot be read as YAML or JSON; it may be nested too deeply', [0, 0]))
     return source(undefined)
   }
-  for (const error of [...document.errors, ...document.warnings].slice(0, 20))
-    problems.push(problemAt('', syntaxMessage(error), error.pos))
+  // Only the first: what the parser says after it is mostly about where it got lost.
+  for (const error of [...document.errors, ...document.warnings].slice(0, 1)) {
+    const [at] = error.pos
+    const unquoted = /\$$/.test(text.slice(0, at)) && text[at] === '{'
+    problems.push(problemAt('', unquoted ? needsQuotes : syntaxMessage(error), error.pos))
+  }
   if (problems.length > 0) return source(undefined)
 
   const anchors = new Map<string, Node>()

@@ -452,6 +452,14 @@ test('broken YAML is told with its place', () => {
   )
 })
 
+test('of broken YAML only the first mistake is told; a reference without quotes between braces says what it needs', () => {
+  const unquoted = 'version: 1\npartners:\n  a: { connector: lake, config: { database: ${env:PLACE} } }\n  b: 5\n'
+  expect(parse(unquoted).problems).toMatchObject([
+    { line: 3, column: 46, message: "a text with braces needs quotes here: '${secret:name}'" },
+  ])
+  expect(parse('version: 1\npartners\n  a: 1\npipelines: {}\nserver: {}\n').problems).toHaveLength(1)
+})
+
 test('JSON is read by the same rules, tabs and escapes too', () => {
   const text = `{\n\t"version": 1,\n\t"partners": {\n\t\t"one": { "connector": "lake", "config": { "database": "\\u00e9\\/\\ud83e\\udd86" } }\n\t}\n}\n`
   expect(good(text).partners[0]?.config).toEqual({ database: 'é/🦆' })
