@@ -1,9 +1,9 @@
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { int64, stream } from '@ecokit/contracts'
 import type { AnyRecord, RestStream, TimeForm } from '@ecokit/contracts'
-import { cursorOf } from '../src/rest/cursor.ts'
+import { boundOf, cursorOf } from '../src/rest/cursor.ts'
 import { valueFinder } from '../src/rest/lines.ts'
 import { formOf, openScanner } from '@ecokit/json-scan'
 import type { Struct } from '@ecokit/json-scan'
@@ -255,4 +255,58 @@ describe('a value in a line of proven NDJSON', () => {
       { seed: 4, numRuns: 300 },
     )
   })
+})
+
+describe('times that say less', () => {
+  const zone = process.env['TZ']
+  afterEach(() => {
+    if (zone === undefined) delete process.env['TZ']
+    else process.env['TZ'] = zone
+  })
+  test.each(['America/Los_Angeles', 'Asia/Tokyo', 'UTC'])(
+    'a time without a zone is one of UTC, on a machine in %s too',
+    (here) => {
+      process.env['TZ'] = here
+      expect(new Date(2026, 0, 1).getTimezoneOffset()).toBe(
+        { 'America/Los_Angeles': 480, 'Asia/Tokyo': -540 }[here] ?? 0,
+      )
+      const local = cursor(z.iso.datetime({ local: true }))
+      expect(local.sent('2026-01-01T10:00:00.25', 'iso')).toBe('2026-01-01T10:00:00.250Z')
+      expect(local.sent('2026-01-01T10:00', 'epoch_s')).toBe(String(Date.UTC(2026, 0, 1, 10) / 1000))
+      expect(local.time('2026-01-01T10:00:00')).toBe(Date.UTC(2026, 0, 1, 10))
+      const about = { partner: 'shop', name: 'rows' }
+      const time = cursor(z.iso.datetime())
+      expect(boundOf(time, about, 'since', '2026-01-01T10:00:00')).toBe('2026-01-01T10:00:00.000Z')
+    },
+  )
+  test('a minute stands for its first second', () => {
+    const time = cursor(z.iso.datetime())
+    expect(Math.sign(time.compare('2026-01-01T10:00Z', '2026-01-01T10:00:30Z'))).toBe(-1)
+    expect(Math.sign(time.compare('2026-01-01T10:01Z', '2026-01-01T10:00:30Z'))).toBe(1)
+  })
+  test('a date stands for its day: its lag are days, and bounds that are times lose none', () => {
+    for (const day of [cursor(z.iso.date()), cursor(z.iso.date().nullable())]) {
+      expect(day.less('2026-03-01', 1)).toBe('2026-02-28')
+      expect(day.less('2026-03-01', 86_400_000)).toBe('2026-02-28')
+      expect(day.less('2026-03-01', 0)).toBe('2026-03-01')
+      expect(day.sent('2026-03-01', undefined)).toBe('2026-03-01')
+      expect(day.sent('2026-03-01', 'epoch_s')).toBe(String(Date.UTC(2026, 2, 1) / 1000))
+      const about = { partner: 'shop', name: 'rows' }
+      expect(boundOf(day, about, 'since', '2026-03-01T05:00:00Z')).toBe('2026-03-01')
+      expect(boundOf(day, about, 'until', '2026-03-01T05:00:00Z')).toBe('2026-03-02')
+      expect(boundOf(day, about, 'until', '2026-03-02')).toBe('2026-03-02')
+      expect(() => boundOf(day, about, 'since', 'lately')).toThrow('is no time')
+    }
+  })
+})
+
+test('numbers that are times keep their fractions in bounds, and have a lag in windows too', () => {
+  const since = { parameter: 'since' }
+  const seconds = cursor(z.number(), { incremental: { since, form: 'epoch_s' } })
+  expect(seconds.sent('1700000000.5', 'epoch_s', 'up')).toBe('1700000001')
+  expect(seconds.sent('1700000000.5', 'epoch_s')).toBe('1700000000')
+  expect(seconds.sent('-1.5', 'epoch_s')).toBe('-2')
+  expect(seconds.less('1700000000.5', 250)).toBe('1700000000')
+  const windows = { partitions: { windowMs: 1000, from: '2026-01-01T00:00:00Z', since, until: since } }
+  expect(cursor(z.int(), windows).less('1700000000000', 5_000)).toBe('1699999995000')
 })

@@ -4,7 +4,7 @@ import type { JsonSchema, RestStream, Stream, TimeForm } from '@ecokit/contracts
 /** How the values of a stream's cursor are told apart: as they were written, and exactly. */
 export interface Cursor {
   readonly field: string
-  readonly kind: 'time' | 'number' | 'text'
+  readonly kind: 'time' | 'date' | 'number' | 'text'
   /** Below, at or above zero. */
   readonly compare: (one: string, other: string) => number
   /** The value so many milliseconds before; for what is no time the value itself. */
@@ -15,8 +15,8 @@ export interface Cursor {
   readonly time: (value: string) => number | undefined
 }
 
-const instant = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)$/
-/** Microseconds since 1970, exactly; undefined for what is no time. */
+const instant = /^(\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)?$/
+/** Microseconds since 1970, exactly; undefined for what is no time. One without a zone is of UTC, wherever this machine stands. */
 const microsOf = (text: string): bigint | undefined => {
   const [, head, fraction = '', zone] = instant.exec(text) ?? []
   const seconds = head === undefined ? Date.parse(text) : Date.parse(`${head}${zone ?? 'Z'}`)
@@ -33,12 +33,13 @@ const isoOf = (micros: bigint): string => {
   return below === 0n ? text : `${text.slice(0, -1)}${String(below).padStart(3, '0')}Z`
 }
 const dayMicros = 86_400_000_000n
+const dateOf = (micros: bigint, round?: 'up'): string => isoOf(floor(micros, dayMicros, round) * dayMicros).slice(0, 10)
 
 const compareTexts = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0)
 /** As long as date and time without a fraction. */
 const wholeSecond = 19
 const compareTimes = (one: string, other: string): number => {
-  if (one.endsWith('Z') && other.endsWith('Z')) {
+  if (one.endsWith('Z') && other.endsWith('Z') && one.length > wholeSecond && other.length > wholeSecond) {
     // In one zone the texts themselves are in order, up to the fraction.
     if (one.length === other.length) return compareTexts(one, other)
     const order = compareTexts(one.slice(0, wholeSecond), other.slice(0, wholeSecond))
@@ -69,6 +70,7 @@ const kindOf = (schema: JsonSchema | undefined): Cursor['kind'] => {
   const types = Array.isArray(type) ? (type as readonly unknown[]) : [type]
   if (types.includes('integer') || types.includes('number') || format === 'decimal') return 'number'
   if (format === 'date-time') return 'time'
+  if (format === 'date') return 'date'
   for (const one of (anyOf ?? []) as readonly JsonSchema[]) {
     const kind = kindOf(one)
     if (kind !== 'text') return kind
@@ -86,11 +88,14 @@ export const cursorOf = ({ schema, cursor: field, rest }: Stream): Cursor | unde
   if (field === undefined) return undefined
   const properties = jsonSchema(schema)['properties'] as Readonly<Record<string, JsonSchema>> | undefined
   const kind = kindOf(properties?.[field])
+  const windowed = rest?.partitions !== undefined && 'windowMs' in rest.partitions
   const unit = rest !== undefined && formOf(rest) === 'epoch_s' ? 1_000_000n : 1000n
   /** In microseconds, where the cursor is a time in any way. */
   const micros = (value: string): bigint | undefined => {
     if (kind !== 'number') return microsOf(value)
-    return plain.test(value) ? BigInt(value.split('.')[0] ?? '0') * unit : undefined
+    if (!plain.test(value)) return undefined
+    const [whole = '', fraction = ''] = value.split('.')
+    return floor(BigInt(whole + fraction) * unit, 10n ** BigInt(fraction.length))
   }
   return {
     field,
@@ -99,9 +104,11 @@ export const cursorOf = ({ schema, cursor: field, rest }: Stream): Cursor | unde
     less: (value, milliseconds) => {
       if (milliseconds === 0) return value
       const at = micros(value)
-      const counts = rest?.incremental?.form?.startsWith('epoch') === true
+      // A number that windows of time are cut by is a time.
+      const counts = windowed || rest?.incremental?.form?.startsWith('epoch') === true
       if (at === undefined || kind === 'text' || (kind === 'number' && !counts)) return value
       const moved = at - BigInt(Math.round(milliseconds)) * 1000n
+      if (kind === 'date') return dateOf(moved)
       return kind === 'time' ? isoOf(moved) : String(floor(moved, unit))
     },
     sent: (value, form = kind === 'time' ? 'iso' : 'as_is', round) => {
@@ -109,7 +116,7 @@ export const cursorOf = ({ schema, cursor: field, rest }: Stream): Cursor | unde
       if (at === undefined) return value
       if (form === 'epoch_ms') return String(floor(at, 1000n, round))
       if (form === 'epoch_s') return String(floor(at, 1_000_000n, round))
-      return form === 'iso' ? isoOf(at) : isoOf(floor(at, dayMicros, round) * dayMicros).slice(0, 10)
+      return form === 'iso' ? isoOf(at) : dateOf(at, round)
     },
     time: (value) => {
       const at = micros(value)
@@ -123,7 +130,7 @@ export const sentTime = (milliseconds: number, form: TimeForm = 'iso', round?: '
   const at = BigInt(milliseconds) * 1000n
   if (form === 'epoch_ms') return String(milliseconds)
   if (form === 'epoch_s') return String(floor(at, 1_000_000n, round))
-  return form === 'iso' ? isoOf(at) : isoOf(floor(at, dayMicros, round) * dayMicros).slice(0, 10)
+  return form === 'iso' ? isoOf(at) : dateOf(at, round)
 }
 
 /** A bound that a caller gave, as a value of the cursor; throws `invalid_input` for what cannot be one. */
@@ -144,9 +151,11 @@ export const boundOf = (
   }
   if (cursor === undefined) return refuse('the stream has no cursor', 'Leave the bound out')
   if (cursor.kind === 'number' && !plain.test(value)) return refuse(`"${value}" is no number`, 'Write its digits')
-  if (cursor.kind !== 'time') return value
+  if (cursor.kind !== 'time' && cursor.kind !== 'date') return value
   const at = microsOf(value)
-  return at === undefined ? refuse(`"${value}" is no time`, 'Write it like 2026-01-31T00:00:00Z') : isoOf(at)
+  if (at === undefined) return refuse(`"${value}" is no time`, 'Write it like 2026-01-31T00:00:00Z')
+  if (cursor.kind === 'time') return isoOf(at)
+  return dateOf(at, field === 'until' ? 'up' : undefined)
 }
 
 /** Which values of the cursor are handed on. */
