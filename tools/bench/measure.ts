@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
+import { resolve } from 'node:path'
 
 /** What one variant did in a process of its own. */
 export interface Sample {
@@ -17,7 +17,7 @@ export interface Sample {
 
 /** Runs a variant's file in a fresh Node, so that imports, memory and CPU are its own; the last line that it prints is its sample. */
 export const sample = async (file: string, args: readonly string[]): Promise<Sample> => {
-  const child = spawn(process.execPath, [join(import.meta.dirname, file), ...args], {
+  const child = spawn(process.execPath, [resolve(import.meta.dirname, file), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let text = ''

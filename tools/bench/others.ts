@@ -67,12 +67,14 @@ export interface OthersOptions {
   readonly rows: string
   readonly rounds: number
   readonly scratch: string
+  /** pages.ts among installed packages. */
+  readonly pages: string
   /** The variants of pages.ts that run beside them, by title. */
   readonly ours: Readonly<Record<string, string>>
 }
 
 /** Runs every tool in every round; throws when one wrote something else than the others. */
-export const others = async ({ url, rows, rounds, scratch, ours }: OthersOptions): Promise<readonly Row[]> => {
+export const others = async ({ url, rows, rounds, scratch, pages, ours }: OthersOptions): Promise<readonly Row[]> => {
   const dlt = await pythonIn(environment('dlt', 'dlt'), say)
   const airbyte = await pythonIn(environment('airbyte', "Airbyte's CDK and PyAirbyte"), say)
   const singer = await pythonIn(environment('singer', "Singer's SDK"), say)
@@ -85,14 +87,7 @@ export const others = async ({ url, rows, rounds, scratch, ours }: OthersOptions
       Object.entries(ours).map(([title, variant]): [string, Other] => [
         title,
         {
-          command: (folder) => [
-            process.execPath,
-            join(import.meta.dirname, 'pages.ts'),
-            variant,
-            url,
-            rows,
-            join(folder, 'out'),
-          ],
+          command: (folder) => [process.execPath, pages, variant, url, rows, join(folder, 'out')],
           rows: (folder) => `${struct} read_parquet('${folder}/out/**/*.parquet', hive_partitioning = false)`,
         },
       ]),

@@ -1,7 +1,8 @@
 // Speed and memory, each beside a bare loop in the same rounds. `pnpm bench [calls|pages|mlflow|imports|vault …] [--rows N] [--rounds N] [--json]`
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { stripTypeScriptTypes } from 'node:module'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -46,12 +47,40 @@ const calls = (inFlight: string) => () =>
     ),
   )
 
+let installing: Promise<string> | undefined
+/** A folder with the packages as published and installed: in the workspace, Node would compile TypeScript first, which costs time and memory. */
+const installed = (): Promise<string> =>
+  (installing ??= (async () => {
+    const folder = join(scratch, 'installed')
+    mkdirSync(folder)
+    writeFileSync(join(folder, 'package.json'), '{ "private": true }')
+    process.stderr.write('  packing and installing\n')
+    const tarballs = (await packAll()).filter(({ name }) => !name.endsWith('/cli')).map(({ tarball }) => tarball)
+    const done = await run(
+      'npm',
+      ['install', '--no-audit', '--no-fund', '--ignore-scripts', 'zod@4', 'undici@8', ...tarballs],
+      folder,
+    )
+    if (done.code !== 0) throw new Error(done.output)
+    return folder
+  })())
+/** A file of this folder, as JavaScript among the installed packages. */
+const beside = async (name: string): Promise<string> => {
+  const folder = await installed()
+  for (const one of [name, 'measure.ts']) {
+    const text = stripTypeScriptTypes(readFileSync(join(import.meta.dirname, one), 'utf8'))
+    writeFileSync(join(folder, one.replace('.ts', '.mjs')), text.replaceAll("'./measure.ts'", "'./measure.mjs'"))
+  }
+  return join(folder, name.replace('.ts', '.mjs'))
+}
+
 let folders = 0
 const pages = (): Promise<readonly Summary[]> =>
   withServer(Number(values.rows), async (url) => {
+    const file = await beside('pages.ts')
     const variant = (name: string) => async () => {
       const folder = join(scratch, String(folders++))
-      const measured = await sample('pages.ts', [name, url, values.rows, folder])
+      const measured = await sample(file, [name, url, values.rows, folder])
       rmSync(folder, { recursive: true, force: true })
       return measured
     }
@@ -83,18 +112,8 @@ const mlflow = async (): Promise<readonly Summary[]> => {
   )
 }
 
-/** As published and installed: in the workspace, Node would compile TypeScript first. */
 const imports = async (): Promise<readonly Summary[]> => {
-  const folder = join(scratch, 'installed')
-  mkdirSync(folder)
-  writeFileSync(join(folder, 'package.json'), '{ "private": true }')
-  const tarballs = (await packAll()).filter(({ name }) => !name.endsWith('/cli')).map(({ tarball }) => tarball)
-  const installed = await run(
-    'npm',
-    ['install', '--no-audit', '--no-fund', '--ignore-scripts', 'zod@4', 'undici@8', ...tarballs],
-    folder,
-  )
-  if (installed.code !== 0) throw new Error(installed.output)
+  const folder = await installed()
   const variant = (name: string) => () => sample('imports.ts', [folder, name])
   return summarise(
     await interleave(rounds, {
@@ -167,6 +186,7 @@ const suites: Readonly<
               rows: values.rows,
               rounds,
               scratch,
+              pages: await beside('pages.ts'),
               ours: { 'bare split + DuckDB (no check)': 'split', 'flow: connector to Parquet': 'flow' },
             }),
           ),

@@ -1,40 +1,17 @@
 import { closeSync, openSync, readSync } from 'node:fs'
-import { createRequire } from 'node:module'
+// DuckDB's functions below its API: they copy memory, and must be right.
+import native from '@duckdb/node-bindings'
+import { identifier } from '@ecokit/connect/writing'
 import { isIntegrationError } from '@ecokit/contracts'
 import { openFiller } from '@ecokit/json-scan'
 import type { DuckDBConnection, DuckDBDataChunk, DuckDBType } from '@duckdb/node-api'
 import type { FilledColumn, Filler, Form, Struct } from '@ecokit/json-scan'
 import { sqlType } from './columns.ts'
 import { vectorType } from './duck-values.ts'
-import { identifier } from './sql.ts'
 import type { Column, ColumnType } from './columns.ts'
 import type { Duck } from './database.ts'
 import type { LineSource } from './proven.ts'
 import type { Segment } from './segments.ts'
-
-/** What is used of DuckDB's functions below its API: they copy memory, and must be right. */
-interface Bindings {
-  readonly data_chunk_get_vector: (chunk: DuckDBDataChunk['chunk'], column: number) => Vector
-  readonly struct_vector_get_child: (vector: Vector, index: number) => Vector
-  readonly data_chunk_set_size: (chunk: DuckDBDataChunk['chunk'], size: number) => void
-  readonly vector_get_data: (vector: Vector, bytes: number) => Uint8Array
-  readonly vector_assign_string_element_len: (vector: Vector, index: number, data: Uint8Array) => void
-  readonly vector_ensure_validity_writable: (vector: Vector) => void
-  readonly copy_data_to_vector: Copy
-  readonly copy_data_to_vector_validity: Copy
-}
-interface Vector {
-  readonly [brand]: true
-}
-declare const brand: unique symbol
-type Copy = (vector: Vector, to: number, source: ArrayBuffer, from: number, bytes: number) => void
-
-let bindings: Bindings | undefined
-/** They belong to DuckDB's API, which does not hand them on, so they are found from where it lies. */
-const loadBindings = (): Bindings => {
-  const api = createRequire(import.meta.url).resolve('@duckdb/node-api')
-  return (bindings ??= createRequire(api)('@duckdb/node-bindings') as Bindings)
-}
 
 /** How much of a segment is read at once. */
 const pieceBytes = 2_000_000
@@ -128,26 +105,24 @@ const recordForm = (columns: readonly { readonly name: string; readonly type: Co
 }
 
 /** The vectors of a chunk in the order of the filler's columns, those of a nested object behind it. */
-const vectorsOf = (
-  { data_chunk_get_vector: vectorAt, struct_vector_get_child: childAt }: Bindings,
-  chunk: DuckDBDataChunk['chunk'],
-  columns: readonly FilledColumn[],
-): readonly Vector[] => {
-  const vectors: Vector[] = []
+const vectorsOf = (chunk: DuckDBDataChunk['chunk'], columns: readonly FilledColumn[]): readonly native.Vector[] => {
+  const vectors: native.Vector[] = []
   const children = new Map<number | undefined, number>()
   for (const { parent } of columns) {
     const place = children.get(parent) ?? 0
     children.set(parent, place + 1)
     const above = parent === undefined ? undefined : vectors[parent]
-    vectors.push(above === undefined ? vectorAt(chunk, place) : childAt(above, place))
+    vectors.push(
+      above === undefined ? native.data_chunk_get_vector(chunk, place) : native.struct_vector_get_child(above, place),
+    )
   }
   return vectors
 }
 
 /** Copies a chunk of the filler into DuckDB's own vectors. */
-const hand = (native: Bindings, filler: Filler, rows: number, { chunk }: DuckDBDataChunk): void => {
+const hand = (filler: Filler, rows: number, { chunk }: DuckDBDataChunk): void => {
   const { columns, buffer } = filler
-  const vectors = vectorsOf(native, chunk, columns)
+  const vectors = vectorsOf(chunk, columns)
   for (const [index, { width, dataAt, validAt, blobAt }] of columns.entries()) {
     const vector = vectors[index]
     if (vector === undefined) continue
@@ -243,7 +218,6 @@ export const vectorReader = (columns: readonly Column[], other: LineSource): Lin
     idle.push(first)
     const [segment] = segments
     if (segment !== undefined && !takes(first, segment.file)) return other(duck, connection, segments)
-    const native = loadBindings()
     register(duck, connection)
     const open = new Set<() => void>()
     const scan = (): Scan => {
@@ -266,7 +240,7 @@ export const vectorReader = (columns: readonly Column[], other: LineSource): Lin
           while (!ended) {
             const rows = filler.next()
             if (rows > 0) {
-              hand(native, filler, rows, chunk)
+              hand(filler, rows, chunk)
               return
             }
             const lines = pieces?.next()

@@ -2,8 +2,8 @@ import { open, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { DuckDBConnection, DuckDBListValue } from '@duckdb/node-api'
+import { identifiers, literal } from '@ecokit/connect/writing'
 import { openSegment } from '../segments.ts'
-import { identifiers, literal } from '../sql.ts'
 import { openStage } from '../stage.ts'
 import { crcOf, syncFolder } from './layout.ts'
 import { cellOf, csvCell, jsonOf } from './text.ts'
@@ -121,8 +121,8 @@ const syncFile = async (file: string): Promise<void> => {
     await handle.close()
   }
 }
-// DuckDB holds a row group in memory, and its default of 122,880 rows takes 60 MB more than this.
-const parquet = 'FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 40960'
+// DuckDB holds a row group in memory, and its default of 122,880 rows takes 80 MB more than this.
+const parquet = 'FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480'
 
 /** Writes what a query gives as Parquet: one file, or one for each value of the columns `by`, which stand in the files too, so that a reader need not make values of names. */
 const writeParquet = async (
