@@ -120,6 +120,8 @@ export const connectUnknown = (
   checkRest(manifest, partner, config)
   const chosen = checkCredentials(manifest, partner, as.credentials)
   const { scheme, name: schemeName, credentials, secrets } = chosen
+  /** Those of credentials that took over since too. */
+  const allSecrets = new Set(secrets)
 
   const closing = new AbortController()
   const line = openLine({ partner, closed: closing.signal, secrets, runtime })
@@ -153,6 +155,7 @@ export const connectUnknown = (
             hide: (more) => {
               network.hide(more)
               line.hide(more)
+              for (const one of more) allSecrets.add(one)
             },
           })
           return auth.current()
@@ -226,7 +229,7 @@ export const connectUnknown = (
         config,
         http: network.http,
         now,
-        isSecret: (value) => secrets.includes(value),
+        isSecret: (value) => allSecrets.has(value),
       }),
     }),
     ...(manifest.discovers === true && {

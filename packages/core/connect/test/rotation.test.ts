@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { bearer } from '@ecokit/auth'
-import { defineConnector, secret } from '@ecokit/contracts'
+import { apiKey, bearer } from '@ecokit/auth'
+import { defineConnector, secret, stream } from '@ecokit/contracts'
 import type { AuthContext, AuthScheme, Authorizer } from '@ecokit/contracts'
 import { connect } from '../src/index.ts'
 import { answer, startServer } from './platform.ts'
@@ -166,4 +166,49 @@ test('hosts of tokens are for the scheme alone', async () => {
   await connection.close()
   await issuer.stop()
   await stop()
+})
+
+test('a key that was rotated while a stream is read stands in no checkpoint either', async () => {
+  const used: string[] = []
+  const server = await startServer((request, response) => {
+    const url = new URL(request.url ?? '/', 'http://here')
+    const key = url.searchParams.get('key') ?? ''
+    used.push(key)
+    if (key === 'canary-old') {
+      answer(response, 401, { message: 'no key' })
+      return
+    }
+    const page = Number(url.searchParams.get('page') ?? 0)
+    // The partner's next address has everything that it was asked with.
+    answer(response, 200, { items: [{ id: String(page) }], next: page < 3 ? `?key=${key}&page=${page + 1}` : null })
+  })
+  const connector = defineConnector(
+    {
+      id: 'echo',
+      title: 'Echo',
+      config: z.strictObject({ url: z.url() }),
+      hosts: ['{url}'],
+      auth: { key: apiKey({ query: 'key' }) },
+      streams: {
+        items: stream({
+          schema: z.object({ id: z.string() }),
+          rest: { path: 'items', records: 'items', paging: { kind: 'url', next: 'next' } },
+        }),
+      },
+    },
+    () => ({ check: () => Promise.resolve({}) }),
+  )
+  const connection = connect(
+    connector,
+    { config: { url: server.url }, credentials: { scheme: 'key', apiKey: 'canary-old' } },
+    { renewCredentials: () => Promise.resolve({ scheme: 'key', apiKey: 'canary-new' }) },
+  )
+  const checkpoints: string[] = []
+  for await (const batch of connection.read('items')) checkpoints.push(JSON.stringify(batch.checkpoint))
+  await connection.close()
+  await server.stop()
+  expect(checkpoints).toHaveLength(4)
+  expect(checkpoints[1]).toContain('page=2')
+  expect(checkpoints.join('\n')).not.toContain('canary')
+  expect(new Set(used.slice(1))).toEqual(new Set(['canary-new']))
 })
