@@ -19,7 +19,7 @@ export type QualityRule = {
   | { readonly rule: 'regex'; readonly field: string; readonly pattern: string }
   /** The newest value of a time is at most so old, in milliseconds, when the pass ends. */
   | { readonly rule: 'freshness'; readonly field: string; readonly maxAgeMs: number }
-  /** How many records a complete pass brings: at all, and as a share of the median of the last `runs` (default 5) passes of the same mode. */
+  /** How many records a complete pass brings: at all, and as a share of the median of the last `runs` (default 5) passes of the same mode; the first incremental one, which brings everything, does not count. */
   | {
       readonly rule: 'row_count'
       readonly min?: number

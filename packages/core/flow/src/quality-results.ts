@@ -114,6 +114,8 @@ export const qualityHistory = (
   about: { readonly run: string; readonly pipeline: string; readonly stream: string; readonly mode: PassMode },
 ): QualityHistory => ({
   earlier: async (runs) => {
+    // The oldest incremental pass that is known may be the first of all, which brought everything: it is no measure.
+    const wanted = about.mode === 'incremental' ? runs + 1 : runs
     const rows = await store.db
       .selectFrom('run_streams')
       .innerJoin('runs', 'runs.id', 'run_streams.run_id')
@@ -124,9 +126,10 @@ export const qualityHistory = (
       .where('run_streams.status', '=', 'completed')
       .where('runs.id', '!=', about.run)
       .orderBy('runs.id', 'desc')
-      .limit(runs)
+      .limit(wanted)
       .execute()
-    return rows.map(({ read }) => read)
+    const counts = rows.map(({ read }) => read)
+    return about.mode === 'incremental' ? counts.slice(0, -1) : counts
   },
   newestBefore: async (rule) => {
     const row = await store.db
