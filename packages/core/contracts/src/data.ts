@@ -154,9 +154,10 @@ export interface Committed {
 export interface Writer<Row> extends AsyncDisposable {
   /** The checkpoint that was committed last under `key`; undefined when nothing was. */
   resumesFrom(options?: CallOptions): Promise<Checkpoint | undefined>
+  /** Stores a batch, or keeps a copy of it until the commit: once this has resolved, the batch's bytes may be gone. */
   write(batch: Batch<Row>, options?: CallOptions): Promise<Written>
   /**
-   * Asks about the rows as they will be once everything written is committed, for quality rules. `{table}` stands for the table as a source of rows, `{table:name}` for another one of the sink. Only reads.
+   * Asks about the rows as they will be once everything written is committed, for quality rules; with `prune` without those that the pass would remove if it ended here. `{table}` stands for the table as a source of rows, `{table:name}` for another one of the sink. Only reads.
    * Absent: the sink cannot be asked.
    */
   query?(sql: string, options?: CallOptions): Promise<readonly AnyRecord[]>

@@ -170,7 +170,9 @@ const tableWriter = (
       guard('cannot ask', call?.signal, () =>
         // The commit as it would be, and then undone: what the query sees is what everybody will see.
         inTransaction('ROLLBACK', async (staged) => {
-          await store(connection, staged, target, { checkpoint: undefined, final: false, first, resumed })
+          // The end of a pass that prunes, too: the rows that it removes break no rule any more.
+          const final = options.prune === true
+          await store(connection, staged, target, { checkpoint: undefined, final, first, resumed })
           const own = options.disposition === 'overwrite' ? passTables(table).rows : table
           return ask(database.duck, connection, sql, about, async (name) => {
             if (name === undefined || name.toLowerCase() === table.toLowerCase()) return own

@@ -75,6 +75,31 @@ const settleAll = async (session: Session, target: Target, state: State): Promis
   return into
 }
 
+/** Notes the keys of the staged rows among those that the pass has brought. */
+const see = async (session: Session, { place, options, keys }: Target, { stage }: State): Promise<string> => {
+  const seen = qualified(place.config.schema, passTables(options.table.name).keys)
+  const names = identifiers(keys)
+  if (stage !== undefined)
+    await session.run(`INSERT INTO ${seen} (${names}) SELECT ${names} FROM ${stage.from} WHERE NOT _ecokit_deleted`)
+  return seen
+}
+/** Does something while the table is as it would be if the pass ended here: the rows that it removes break no rule any more. */
+const asPruned = async <T>(
+  session: Session,
+  target: Target,
+  state: State,
+  into: Into,
+  work: () => Promise<T>,
+): Promise<T> => {
+  await session.run('SAVEPOINT ecokit_pruned')
+  try {
+    await prune(session, into, await see(session, target, state))
+    return await work()
+  } finally {
+    await session.run('ROLLBACK TO SAVEPOINT ecokit_pruned; RELEASE SAVEPOINT ecokit_pruned')
+  }
+}
+
 /** Everything that one commit does; gives the number of rows that were pruned. */
 const store = async (
   session: Session,
@@ -83,7 +108,7 @@ const store = async (
   checkpoint: Checkpoint | undefined,
   final: boolean,
 ): Promise<number> => {
-  const { place, options, keys, columns } = target
+  const { place, options, columns } = target
   const { schema } = place.config
   const table = options.table.name
   const first = state.committed === undefined
@@ -91,12 +116,7 @@ const store = async (
   const passes = passTables(table)
   let pruned = 0
   if (options.prune === true) {
-    const seen = qualified(schema, passes.keys)
-    const names = identifiers(keys)
-    if (state.stage !== undefined)
-      await session.run(
-        `INSERT INTO ${seen} (${names}) SELECT ${names} FROM ${state.stage.from} WHERE NOT _ecokit_deleted`,
-      )
+    const seen = await see(session, target, state)
     if (final) pruned = await prune(session, into, seen)
   }
   if (options.disposition === 'overwrite' && final)
@@ -238,7 +258,8 @@ const tableWriter = (session: Session, target: Target): Writer<AnyRecord> => {
     query: (sql, call) =>
       guard('cannot ask about', call?.signal, async () => {
         const into = await whole(() => settleAll(session, target, state))
-        return ask(session, sql, { table, itself: into.table, schema: config.schema, partner })
+        const asked = () => ask(session, sql, { table, itself: into.table, schema: config.schema, partner })
+        return options.prune === true ? asPruned(session, target, state, into, asked) : asked()
       }),
     commit: (checkpoint, call) =>
       guard('cannot commit', call?.signal, () =>
