@@ -65,6 +65,7 @@ const prove = (schema: z.ZodObject, lines: readonly string[], engine: 'wasm' | '
   expect(rejected).toEqual([])
   return { encoding: 'ndjson', proven: true, bytes: Buffer.concat(chunks), count }
 }
+const identifier = (name: string): string => `"${name.replaceAll('"', '""')}"`
 const different = async (one: string, other: string): Promise<readonly unknown[]> => {
   const instance = await DuckDBInstance.create(':memory:')
   const connection = await instance.connect()
@@ -106,8 +107,12 @@ for (const sink of sinks)
           deepStrictEqual(found['proven'], found['records'])
           deepStrictEqual(found['reader'], found['records'])
           deepStrictEqual(found['parsed'], found['records'])
+          // JavaScript puts keys that are digits before the others, and a map has no order.
+          const selected = columnsOf({ ...described, name: 't' }, 'lake').map(({ name, type }) =>
+            type.kind === 'map' ? `list_sort(map_entries(${identifier(name)}))` : identifier(name),
+          )
           const from = (road: string) =>
-            `SELECT * FROM read_parquet('${path.join(folder, `${road}${number}`)}/*.parquet')`
+            `SELECT ${selected.join(', ')} FROM read_parquet('${path.join(folder, `${road}${number}`)}/*.parquet')`
           // Bit by bit, as other tools see it.
           for (const road of sink === 'parquet' ? ['proven', 'reader'] : [])
             expect(await different(from(road), from('records'))).toEqual([])
