@@ -10,6 +10,7 @@ import { endedByDuck, judgeDamage, judgeFault, judgeNext } from './disk/judge.ts
 import { kinds, type Damage, type Fault, type Outcome, type Task } from './disk/task.ts'
 import { openWorker, type Worker } from './disk/worker.ts'
 import { openFactory } from './kill/factory.ts'
+import { faultsInFile } from './openlineage.ts'
 import { duckdb, files, type Lane } from './kill/lanes.ts'
 import { openShop, type Shop } from './kill/shop.ts'
 import { randomOf } from './kill/torture.ts'
@@ -64,6 +65,7 @@ const taskOf = ({ lane, shop, golden }: Place, number: number): Task => ({
   golden,
   work: path.join(home, `work-${number}`),
 })
+
 /** Does every task, side by side, and counts how they came out; gives the first few of those that did not as they should. */
 const all = async (
   tasks: readonly { readonly place: Place; readonly damage?: Damage; readonly fault?: Fault }[],
@@ -71,6 +73,7 @@ const all = async (
   judge: (outcome: Outcome | string, shop: Shop, task: Task) => string,
 ) => {
   const outcomes: Record<string, Record<string, number>> = {}
+  let events = 0
   const wrong = new Map<string, { count: number; example: unknown }>()
   let next = 0
   await Promise.all(
@@ -81,10 +84,15 @@ const all = async (
         const { place, damage, fault } = tasks[at]!
         const task = { ...taskOf(place, number), damage, fault }
         const outcome = await worker.perform(task)
-        const verdict =
+        const judged =
           fault !== undefined && endedByDuck(outcome)
             ? judgeNext(await worker.perform({ ...task, golden: undefined, fault: undefined }), place.shop)
             : judge(outcome, place.shop, task)
+        // Of a state database that was damaged itself nothing can be asked.
+        const lineage =
+          damage?.file.startsWith('state.db') === true ? undefined : faultsInFile(path.join(task.work, 'state.db'))
+        events += lineage?.events ?? 0
+        const verdict = lineage?.faults[0] ?? judged
         const good = ['right', 'typed', 'not met', 'ended by DuckDB, then right'].includes(verdict)
         const what = damage?.file.replace(/^files\/\w+\/(?:_staged\/)?/, '').replace(/\d{6}/, 'n') ?? 'calls'
         const counts = (outcomes[`${place.lane.name} ${what}`] ??= {})
@@ -98,7 +106,7 @@ const all = async (
       await worker.close()
     }),
   )
-  return { outcomes, wrong: Object.fromEntries(wrong) }
+  return { outcomes, events, wrong: Object.fromEntries(wrong) }
 }
 
 const shuffled = <T>(list: readonly T[], random: () => number): readonly T[] =>
@@ -127,9 +135,10 @@ test(
       ...shuffled(cuts, random).slice(0, Math.ceil(count * 0.7)),
       ...shuffled(flips, random).slice(0, Math.ceil(count * 0.3)),
     ]
-    const { outcomes, wrong } = await all(tasks, undefined, judgeDamage)
-    handOverCounts({ cuts: { done: tasks.length, of: cuts.length + flips.length, outcomes, wrong } })
+    const { outcomes, events, wrong } = await all(tasks, undefined, judgeDamage)
+    handOverCounts({ cuts: { done: tasks.length, of: cuts.length + flips.length, outcomes, events, wrong } })
     expect(wrong).toEqual({})
+    expect(events).toBeGreaterThan(0)
   },
   60_000 + count * 2000,
 )
@@ -204,9 +213,10 @@ test.skipIf(!compiled)(
     await worker.close()
     expect(Object.values(calls).every((counted) => counted > 0)).toBe(true)
     const chosen = shuffled(tasks, random).slice(0, Math.ceil(count / 2))
-    const { outcomes, wrong } = await all(chosen, shim, judgeFault)
-    handOverCounts({ faults: { done: chosen.length, of: tasks.length, calls, outcomes, wrong } })
+    const { outcomes, events, wrong } = await all(chosen, shim, judgeFault)
+    handOverCounts({ faults: { done: chosen.length, of: tasks.length, calls, outcomes, events, wrong } })
     expect(wrong).toEqual({})
+    expect(events).toBeGreaterThan(0)
   },
   60_000 + count * 2000,
 )

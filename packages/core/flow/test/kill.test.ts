@@ -63,16 +63,26 @@ const summary = () => {
       completed: number
       checkpoints: number
       pagesAgain: number
+      events: number
       modes: Record<string, number>
       phases: Record<string, number>
     }
   > = {}
   for (const [round, tally] of Object.entries(done)) {
     const name = round.split(' ')[0] ?? ''
-    const sink = (sinks[name] ??= { kills: 0, completed: 0, checkpoints: 0, pagesAgain: 0, modes: {}, phases: {} })
+    const sink = (sinks[name] ??= {
+      kills: 0,
+      completed: 0,
+      checkpoints: 0,
+      pagesAgain: 0,
+      events: 0,
+      modes: {},
+      phases: {},
+    })
     sink.kills += tally.kills
     sink.completed += tally.completed
     sink.checkpoints += tally.checkpoints
+    sink.events += tally.events
     sink.pagesAgain = Math.max(sink.pagesAgain, tally.pagesAgain)
     add(sink.modes, tally.modes)
     add(sink.phases, tally.phases)
@@ -145,4 +155,5 @@ test.concurrent(
 test('a proof that has come to its end leaves nothing to go on with', () => {
   if (isProof) rmSync(progressFile, { force: true })
   expect(Object.values(done).reduce((sum, tally) => sum + tally.kills, 0)).toBeGreaterThanOrEqual(kills)
+  expect(Object.values(done).every((tally) => tally.events > 0)).toBe(true)
 })

@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import type { Store } from '@ecokit/store'
@@ -67,6 +68,19 @@ export const faultsOf = (event: unknown): readonly string[] => {
       else check(id, { [name]: facet })
     }
   return faults
+}
+
+/** What the official schemas say against the events in a state database that nobody writes any more, and the number of events that were looked at. */
+export const faultsInFile = (file: string): { readonly events: number; readonly faults: readonly string[] } => {
+  if (!existsSync(file)) return { events: 0, faults: [] }
+  const database = new DatabaseSync(file)
+  try {
+    const there = database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'lineage_events'").get()
+    const rows = there === undefined ? [] : database.prepare('SELECT body FROM lineage_events').all()
+    return { events: rows.length, faults: rows.flatMap(({ body }) => faultsOf(JSON.parse(String(body)))) }
+  } finally {
+    database.close()
+  }
 }
 
 /** Holds every event that a store has seen against the official schemas, and against our own, which must not know less. */

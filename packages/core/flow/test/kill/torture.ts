@@ -3,6 +3,7 @@ import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { AnyRecord } from '@ecokit/contracts'
 import { expect } from 'vitest'
+import { faultsInFile } from '../openlineage.ts'
 import type { End, Factory } from './factory.ts'
 import { manifestState, type Lane } from './lanes.ts'
 import { phases, type Life, type Phase } from './life.ts'
@@ -31,6 +32,8 @@ export interface Tally {
   /** The most pages that a process read again although their rows were stored. */
   pagesAgain: number
   rows: number
+  /** OpenLineage events that were held against the official schemas. */
+  events: number
 }
 export const newTally = (): Tally => ({
   kills: 0,
@@ -40,6 +43,7 @@ export const newTally = (): Tally => ({
   checkpoints: 0,
   pagesAgain: 0,
   rows: 0,
+  events: 0,
 })
 
 interface Counts {
@@ -174,6 +178,12 @@ export const openWitness = (lane: Lane, shop: Shop, folder: string, tally: Tally
       )
       return skipped.length === 0 ? undefined : `log: the read goes on at ${after}, and the rows end at ${position}`
     },
+    /** What the official schemas say against the events of all these lives. */
+    lineage: (): string | undefined => {
+      const { events, faults } = faultsInFile(path.join(folder, 'state.db'))
+      tally.events += events
+      return faults.length === 0 ? undefined : `lineage: ${faults[0] ?? ''}`
+    },
     /** What the store says in the end: no run is left open, every bad record was put aside, and the accounts are those of the rows. */
     account: (): string | undefined => {
       const database = new DatabaseSync(path.join(folder, 'state.db'))
@@ -263,7 +273,7 @@ export const torture = async (
   }
   full = true
   await live({})
-  return (await witness.check(true, true)) ?? witness.account()
+  return (await witness.check(true, true)) ?? witness.account() ?? witness.lineage()
 }
 
 /** The same against a sink that stores rows and then the checkpoint: gives what was found. */
