@@ -1,8 +1,8 @@
+import { identifier, literal } from '@ecokit/connect/writing'
 import { integrationError } from '@ecokit/contracts'
 import type { AnyRecord } from '@ecokit/contracts'
 import type { DuckDBConnection } from '@duckdb/node-api'
 import { decoder } from './duck-read.ts'
-import { identifier, literal } from './sql.ts'
 import type { Duck } from './database.ts'
 
 /** Functions that give rows without reading anything. */

@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto'
 import { link, mkdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { cancelled } from '@ecokit/connect/writing'
 import { integrationError } from '@ecokit/contracts'
 import type * as DuckModule from '@duckdb/node-api'
 import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
-import { cancelled, databaseError, lockHolder } from './errors.ts'
+import { databaseError, lockHolder } from './errors.ts'
 
 export type Duck = typeof DuckModule
 /** DuckDB itself: 70 MB of native code, so it is loaded at its first use and never by importing the connector. */

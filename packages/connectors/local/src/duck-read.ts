@@ -1,3 +1,4 @@
+import { orNull, readJson } from '@ecokit/connect/writing'
 import type { JsonSchema } from '@ecokit/contracts'
 import type {
   DuckDBType,
@@ -15,7 +16,6 @@ import type {
   DuckDBTimestampValue,
   DuckDBUnionValue,
 } from '@duckdb/node-api'
-import { readJson } from './json.ts'
 import { formatDate, formatTime } from './time.ts'
 import { dateInfinity, timeInfinity } from './values.ts'
 import type { Duck } from './database.ts'
@@ -94,18 +94,6 @@ export const schemaOf = (duck: Duck, type: DuckDBType): JsonSchema => {
       return { type: 'string' }
   }
 }
-/** The schema, with null allowed. */
-export const orNull = (schema: JsonSchema): JsonSchema => {
-  const { type, anyOf } = schema
-  const plain = schema['enum'] === undefined && schema['const'] === undefined
-  if (Object.keys(schema).length === 0 || allowsNull(type) || (Array.isArray(anyOf) && anyOf.some(isNull)))
-    return schema
-  return typeof type === 'string' && plain ? { ...schema, type: [type, 'null'] } : { anyOf: [schema, { type: 'null' }] }
-}
-const allowsNull = (type: unknown): boolean => type === 'null' || (Array.isArray(type) && type.includes('null'))
-const isNull = (schema: unknown): boolean =>
-  typeof schema === 'object' && schema !== null && 'type' in schema && allowsNull(schema.type)
-
 /** Makes records' values of DuckDB's: exact, and JSON data but for bigint beyond 2^53, NaN and the infinities. `schema` is the kept one, for JSON columns. */
 export const decoder = (duck: Duck, type: DuckDBType, schema?: unknown): ((value: DuckDBValue) => unknown) => {
   const some = someDecoder(duck, type, schema)

@@ -1,13 +1,6 @@
+import { cancelled } from '@ecokit/connect/writing'
 import { integrationError, isIntegrationError } from '@ecokit/contracts'
 import type { IntegrationError } from '@ecokit/contracts'
-
-export const cancelled = (partner: string): IntegrationError =>
-  integrationError('cancelled', { partner, what: 'cancelled', details: {} })
-
-/** Ends work whose signal was aborted. */
-export const stopIfAborted = (signal: AbortSignal | undefined, partner: string): void => {
-  if (signal?.aborted === true) throw cancelled(partner)
-}
 
 // "IO Error: Could not set lock on file "…": Conflicting lock is held in /usr/bin/node (PID 1234) by user x. See also …" (DuckDB 1.5.6)
 const lockPattern = /Could not set lock on file|Conflicting lock|being used by another process/

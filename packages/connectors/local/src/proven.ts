@@ -1,7 +1,7 @@
 import type { DuckDBConnection } from '@duckdb/node-api'
+import { identifier, literal } from '@ecokit/connect/writing'
 import type { JsonSchema } from '@ecokit/contracts'
 import { sqlType } from './columns.ts'
-import { identifier, literal } from './sql.ts'
 import { vectorReader } from './vectors.ts'
 import type { Column, ColumnType } from './columns.ts'
 import type { Duck } from './database.ts'

@@ -1,37 +1,12 @@
-import { fromJson, integrationError } from '@ecokit/contracts'
+import { linesOf, parseLine, refusal, refuse } from '@ecokit/connect/writing'
+import { integrationError } from '@ecokit/contracts'
 import type { Batch, Written } from '@ecokit/contracts'
-import { refusal, refuse } from './refused.ts'
 import { nullable, storer } from './values.ts'
 import type { Column } from './columns.ts'
 import type { Stored } from './values.ts'
 
 type Row = readonly Stored[]
 type AnyBatch = Batch<Readonly<Record<string, unknown>>>
-
-/** The lines of NDJSON bytes, without the empty ones. */
-export const linesOf = function* (bytes: Uint8Array): Iterable<Uint8Array> {
-  for (let start = 0; start < bytes.length;) {
-    const end = bytes.indexOf(10, start)
-    const stop = end === -1 ? bytes.length : end
-    const line = bytes.subarray(start, bytes[stop - 1] === 13 ? stop - 1 : stop)
-    if (line.length > 0) yield line
-    start = stop + 1
-  }
-}
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-const parseLine = (line: Uint8Array): unknown => {
-  let text: string
-  try {
-    text = decoder.decode(line)
-  } catch {
-    return refuse('not UTF-8')
-  }
-  try {
-    return fromJson(text)
-  } catch {
-    return refuse('not JSON')
-  }
-}
 
 /** `json`: the record was read from JSON text, where a number has no type of its own. */
 export type RowMaker = (record: unknown, json?: boolean) => Row
@@ -86,35 +61,4 @@ export const sortBatch = (
   if (batch.encoding === 'records') for (const record of batch.records) take(() => record)
   else for (const line of linesOf(batch.bytes)) take(() => parseLine(line))
   return { rows, rejected }
-}
-
-/** The rows of deletes: the key's columns filled, the others empty. A key that cannot be read ends the write. */
-export const sortDeletes = (
-  batch: AnyBatch,
-  keys: readonly string[],
-  columns: readonly Column[],
-  about: { readonly partner: string; readonly table: string },
-): readonly Row[] => {
-  const deleted = batch.deleted ?? []
-  if (deleted.length === 0) return []
-  if (keys.length === 0)
-    throw integrationError('unsupported', {
-      partner: about.partner,
-      what: `table ${about.table} has no primary key, so nothing can be deleted from it`,
-      details: { what: 'deleted' },
-    })
-  const makeRow = rowMaker(columns)
-  return deleted.map((record) => {
-    try {
-      return makeRow(Object.fromEntries(keys.map((key) => [key, record[key]])))
-    } catch (thrown) {
-      const reason = refusal(thrown)
-      if (reason === undefined) throw thrown
-      throw integrationError('invalid_data', {
-        partner: about.partner,
-        what: `table ${about.table}: a deleted record's key cannot be read: ${reason}`,
-        details: { stream: about.table, field: keys.join(', ') },
-      })
-    }
-  })
 }

@@ -1,4 +1,4 @@
-import { refuse } from './refused.ts'
+import { refuse } from '@ecokit/connect/writing'
 
 const microsPerDay = 86_400_000_000n
 const datePattern = /^([+-]\d{6}|\d{4})-(\d\d)-(\d\d)$/

@@ -1,5 +1,4 @@
-import { isWellFormed, jsonText, kindOf } from './json.ts'
-import { refuse } from './refused.ts'
+import { isWellFormed, jsonText, kindOf, refuse } from '@ecokit/connect/writing'
 import { parseDate, parseTime } from './time.ts'
 import type { ColumnType } from './columns.ts'
 

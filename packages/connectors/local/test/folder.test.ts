@@ -115,6 +115,12 @@ for (const format of formats) {
   })
 }
 
+test('a first column whose name begins with a byte order mark is read as it was written', async () => {
+  const { connection } = await openBoth()
+  await put(connection, writing(table({ '\ufeffid': { type: 'string' } })), [{ '\ufeffid': 'x' }], 'csv')
+  expect(await readAll(connection)).toEqual([{ '\ufeffid': 'x' }])
+})
+
 test('a name never leaves the folder', async () => {
   const { connection, folder } = await openBoth()
   const names = ['../out', '/etc/passwd', '.hidden', 'a b*?[c]', 'Ä', "it's", '_manifest.json', 'CON', 'x'.repeat(60)]

@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process'
+import { readdir } from 'node:fs/promises'
+import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { expect, test } from 'vitest'
@@ -28,6 +30,16 @@ test('what is committed can be read back, with its schema and key', async () => 
       primaryKey: ['id'],
     },
   ])
+})
+
+test('nothing is left beside the file when proven lines have been written', async () => {
+  const { connection, database } = await openLake()
+  const writer = await openWriter(connection, writing(runs))
+  await writer.write({ encoding: 'ndjson', proven: true, count: 1, bytes: Buffer.from('{"id":"a","value":1}\n') })
+  await writer.commit(undefined, { final: true })
+  await writer[Symbol.asyncDispose]()
+  await connection.close()
+  expect(await readdir(path.dirname(database))).toEqual(['lake.duckdb'])
 })
 
 test('the check reports the version of DuckDB', async () => {

@@ -1,8 +1,9 @@
+import { identifier } from '@ecokit/connect/writing'
 import { fromJson } from '@ecokit/contracts'
 import type { JsonSchema } from '@ecokit/contracts'
 import { columnType, sqlType } from './columns.ts'
 import { listReading, readingOf } from './decode.ts'
-import { identifier, qualified } from './sql.ts'
+import { qualified } from './sql.ts'
 import type { Session, Value } from './client.ts'
 import type { Reading } from './decode.ts'
 

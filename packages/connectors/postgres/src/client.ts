@@ -1,11 +1,11 @@
 import type { Duplex } from 'node:stream'
 import { finished, pipeline } from 'node:stream/promises'
+import { cancelled, identifier } from '@ecokit/connect/writing'
 import { integrationError } from '@ecokit/contracts'
 import type { CallOptions, OpenedSocket } from '@ecokit/contracts'
 import type { Client, Connection, FieldDef } from 'pg'
-import { cancelled, serverError } from './errors.ts'
+import { serverError } from './errors.ts'
 import { maySendPassword } from './place.ts'
-import { identifier } from './sql.ts'
 import type { Place } from './place.ts'
 
 export type Value = string | null

@@ -1,5 +1,5 @@
+import { orNull, readJson } from '@ecokit/connect/writing'
 import type { JsonSchema } from '@ecokit/contracts'
-import { readJson } from './json.ts'
 import { timeFromServer } from './time.ts'
 
 type Decode = (text: string) => unknown
@@ -67,20 +67,6 @@ export const readingOf = (name: string, modifier: number, kept?: JsonSchema): Re
       return same({ type: 'string' })
   }
 }
-
-/** The schema, with null allowed. */
-export const orNull = (schema: JsonSchema): JsonSchema => {
-  const { type, anyOf } = schema
-  const simple = schema['enum'] === undefined && schema['const'] === undefined
-  if (Object.keys(schema).length === 0 || allowsNull(type) || (Array.isArray(anyOf) && anyOf.some(isNull)))
-    return schema
-  return typeof type === 'string' && simple
-    ? { ...schema, type: [type, 'null'] }
-    : { anyOf: [schema, { type: 'null' }] }
-}
-const allowsNull = (type: unknown): boolean => type === 'null' || (Array.isArray(type) && type.includes('null'))
-const isNull = (schema: unknown): boolean =>
-  typeof schema === 'object' && schema !== null && 'type' in schema && allowsNull(schema.type)
 
 /** A list of any depth, selected as JSON of the texts of its items. */
 export const listReading = (item: Reading, depth: number): Reading => {

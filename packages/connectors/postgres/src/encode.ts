@@ -1,8 +1,16 @@
-import { jsonText, kindOf, storable } from './json.ts'
-import { refuse } from './refused.ts'
+import { isWellFormed, jsonText, kindOf, refuse } from '@ecokit/connect/writing'
 import { dateForServer, timeForServer } from './time.ts'
 import type { ColumnType } from './columns.ts'
 
+const refuseNul = (text: string, path = ''): void => {
+  if (text.includes('\0')) refuse(`${path}PostgreSQL cannot hold U+0000 in a text`)
+}
+/** A text that PostgreSQL can hold. */
+const storable = (text: string): string => {
+  if (!isWellFormed(text)) refuse('half of a surrogate pair cannot be stored as UTF-8')
+  refuseNul(text)
+  return text
+}
 const text = (value: unknown): string =>
   typeof value === 'string' ? storable(value) : refuse(`${kindOf(value)} in a column of text`)
 
@@ -98,7 +106,7 @@ export const encoder = (type: ColumnType): ((value: unknown) => string) => {
     case 'decimal':
       return decimal(type.precision, type.scale ?? 0)
     case 'json':
-      return (value) => jsonText(value, type.schema)
+      return (value) => jsonText(value, type.schema, refuseNul)
     case 'list':
       return list(type.of)
   }

@@ -1,14 +1,6 @@
 import { integrationError, isIntegrationError } from '@ecokit/contracts'
 import type { IntegrationError } from '@ecokit/contracts'
 
-export const cancelled = (partner: string): IntegrationError =>
-  integrationError('cancelled', { partner, what: 'cancelled', details: {} })
-
-/** Ends work whose signal was aborted. */
-export const stopIfAborted = (signal: AbortSignal | undefined, partner: string): void => {
-  if (signal?.aborted === true) throw cancelled(partner)
-}
-
 /** The SQLSTATE of an error of the server; undefined for any other. */
 export const stateOf = (thrown: unknown): string | undefined => {
   const { code, severity } = (thrown ?? {}) as { code?: unknown; severity?: unknown }

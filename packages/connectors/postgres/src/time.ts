@@ -1,4 +1,4 @@
-import { refuse } from './refused.ts'
+import { refuse } from '@ecokit/connect/writing'
 
 const datePattern = /^([+-]\d{6}|\d{4})-(\d\d)-(\d\d)$/
 const timePattern = /^([+-]\d{6}|\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(Z|z|[+-]\d\d:\d\d)?$/

@@ -1,5 +1,4 @@
-import { readJson } from '../json.ts'
-import { refuse } from '../refused.ts'
+import { readJson, refuse } from '@ecokit/connect/writing'
 import { formatDate, formatTime } from '../time.ts'
 import { dateInfinity, nullable, storer, timeInfinity } from '../values.ts'
 import type { ColumnType } from '../columns.ts'
@@ -72,8 +71,9 @@ export const cellOf = (type: ColumnType): ((stored: Stored) => string) => {
   const text = plainText(type)
   return (stored) => (stored === null ? '' : csvCell(text(stored)))
 }
+// A byte order mark that begins a file is not read as part of it, and a header may begin with one.
 export const csvCell = (text: string): string =>
-  text === '' || /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+  text === '' || /^\ufeff|[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 
 /** A stored value as records hold it. */
 const recordValue = (type: ColumnType): ((stored: Stored) => unknown) => {

@@ -1,7 +1,7 @@
+import { literal } from '@ecokit/connect/writing'
 import { fromJson, toJson } from '@ecokit/contracts'
 import type { Checkpoint, Discovered, JsonSchema } from '@ecokit/contracts'
 import type { DuckDBConnection, DuckDBValue } from '@duckdb/node-api'
-import { literal } from '../sql.ts'
 import type { Database } from '../database.ts'
 
 /** Rows of a query as lists of values. */

@@ -1,6 +1,6 @@
+import { identifier, identifiers } from '@ecokit/connect/writing'
 import { deletedAt } from '@ecokit/contracts'
 import type { DuckDBConnection } from '@duckdb/node-api'
-import { identifier, identifiers } from '../sql.ts'
 import type { Stage } from '../stage.ts'
 import type { Target } from './store.ts'
 

@@ -1,15 +1,15 @@
-import { rm } from 'node:fs/promises'
+import { rm, rmdir } from 'node:fs/promises'
 import path from 'node:path'
+import { cancelled, oneByOne, sortDeletes, stopIfAborted } from '@ecokit/connect/writing'
 import { deletedAt, integrationError } from '@ecokit/contracts'
 import type { Batch, CommitOptions, WriteOptions, Writer } from '@ecokit/contracts'
 import type { DuckDBConnection } from '@duckdb/node-api'
 import { ask } from '../ask.ts'
 import { columnsOf, newColumns } from '../columns.ts'
 import { openDatabase } from '../database.ts'
-import { cancelled, databaseError, stopIfAborted } from '../errors.ts'
+import { databaseError } from '../errors.ts'
 import { encodeName } from '../folder/layout.ts'
-import { oneByOne } from '../one-by-one.ts'
-import { rowMaker, sortBatch, sortDeletes } from '../rows.ts'
+import { rowMaker, sortBatch } from '../rows.ts'
 import { openStage } from '../stage.ts'
 import { passTables, prepare, readCheckpoint, tableColumns } from './bookkeeping.ts'
 import { readStage } from './move.ts'
@@ -62,12 +62,8 @@ export const writeTable = async (file: string, partner: string, options: WriteOp
       const present = await tableColumns(connection, options.table.name)
       if (present !== undefined && options.disposition !== 'overwrite')
         newColumns(stored, present, options.table.name, partner)
-      const stage = await openStage(
-        database.duck,
-        connection,
-        columns,
-        await stagingFolder(database, options.table.name),
-      )
+      const folder = await stagingFolder(database, options.table.name)
+      const stage = await openStage(database.duck, connection, columns, folder)
       const target: Target = {
         partner,
         options,
@@ -77,7 +73,12 @@ export const writeTable = async (file: string, partner: string, options: WriteOp
         keys: options.table.primaryKey ?? [],
         pass: options.disposition === 'overwrite' || options.prune === true,
       }
-      return tableWriter(database, connection, stage, target, free)
+      const leave = async () => {
+        // Only where they are empty: others may be writing beside it.
+        for (const empty of [folder, path.dirname(folder)]) await rmdir(empty).catch(() => undefined)
+        free()
+      }
+      return tableWriter(database, connection, stage, target, leave)
     } catch (thrown) {
       // A connection that is left open would keep the file's lock beyond everything else.
       opened?.closeSync()
@@ -96,7 +97,7 @@ const tableWriter = (
   connection: DuckDBConnection,
   stage: Stage,
   target: Target,
-  free: () => void,
+  leave: () => Promise<void>,
 ): Writer<AnyRow> => {
   const { partner, options } = target
   const table = options.table.name
@@ -154,7 +155,7 @@ const tableWriter = (
       guard('cannot write', call?.signal, async () => {
         const lines = batch.encoding === 'ndjson' && batch.proven === true && stage.takesLines ? batch : undefined
         const { rows, rejected } = lines === undefined ? sortBatch(batch, makeRow, about) : { rows: [], rejected: [] }
-        const deletes = sortDeletes(batch, target.keys, target.columns, about)
+        const deletes = sortDeletes(batch.deleted, target.keys, makeRow, about)
         try {
           if (lines === undefined) await stage.add(rows, false)
           else await stage.addLines(lines.bytes, lines.count)
@@ -207,7 +208,7 @@ const tableWriter = (
           await stage.close()
         } finally {
           connection.closeSync()
-          free()
+          await leave()
           database.release()
         }
       }),

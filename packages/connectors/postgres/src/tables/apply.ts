@@ -1,5 +1,5 @@
+import { identifier, identifiers } from '@ecokit/connect/writing'
 import { deletedAt } from '@ecokit/contracts'
-import { identifier, identifiers } from '../sql.ts'
 import type { Session } from '../client.ts'
 import type { Column } from '../columns.ts'
 import type { Stage } from './stage.ts'

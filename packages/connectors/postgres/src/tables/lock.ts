@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { stopIfAborted } from '@ecokit/connect/writing'
 import { integrationError } from '@ecokit/contracts'
-import { stopIfAborted } from '../errors.ts'
 import type { Session } from '../client.ts'
 import type { Place } from '../place.ts'
 

@@ -1,6 +1,6 @@
+import { linesOf, parseLine, refuse } from '@ecokit/connect/writing'
 import type { AnyRecord, Batch } from '@ecokit/contracts'
-import { linesOf, parseLine, rowMaker, sortRecords } from '../rows.ts'
-import { refuse } from '../refused.ts'
+import { rowMaker, sortRecords } from '../rows.ts'
 import { openCutter } from './cut.ts'
 import type { Rejected, Row } from '../rows.ts'
 import type { Cut } from './cut.ts'

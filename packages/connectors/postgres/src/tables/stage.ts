@@ -1,4 +1,4 @@
-import { identifier, identifiers } from '../sql.ts'
+import { identifier, identifiers } from '@ecokit/connect/writing'
 import type { Session } from '../client.ts'
 import type { Column } from '../columns.ts'
 import type { Row } from '../rows.ts'

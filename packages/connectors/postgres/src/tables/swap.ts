@@ -1,5 +1,6 @@
+import { identifier, identifiers } from '@ecokit/connect/writing'
 import { deletedAt } from '@ecokit/contracts'
-import { identifier, identifiers, qualified } from '../sql.ts'
+import { qualified } from '../sql.ts'
 import { keyIndex, present } from './bookkeeping.ts'
 import type { Session } from '../client.ts'
 import type { Column } from '../columns.ts'

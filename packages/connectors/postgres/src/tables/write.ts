@@ -1,10 +1,10 @@
+import { cancelled, identifiers, oneByOne, sortDeletes, stopIfAborted } from '@ecokit/connect/writing'
 import { integrationError, isIntegrationError } from '@ecokit/contracts'
 import type { AnyRecord, Batch, Checkpoint, WriteOptions, Writer, Written } from '@ecokit/contracts'
 import { openSession } from '../client.ts'
-import { cancelled, isPassing, serverError, stopIfAborted } from '../errors.ts'
-import { oneByOne } from '../one-by-one.ts'
-import { sortDeletes } from '../rows.ts'
-import { identifiers, qualified } from '../sql.ts'
+import { isPassing, serverError } from '../errors.ts'
+import { qualified } from '../sql.ts'
+import { rowMaker } from '../rows.ts'
 import { prune, settle } from './apply.ts'
 import { keepTable, passTables, prepare, readCheckpoint, writeCheckpoint } from './bookkeeping.ts'
 import { load, loadBytes } from './load.ts'
@@ -159,6 +159,7 @@ const tableWriter = (session: Session, target: Target): Writer<AnyRecord> => {
   const { partner, config } = place
   const table = options.table.name
   const roads = openRoads(target)
+  const makeDeleted = rowMaker(target.columns)
   const state: State = {
     inside: false,
     into: undefined,
@@ -217,7 +218,7 @@ const tableWriter = (session: Session, target: Target): Writer<AnyRecord> => {
     }
   }
   const put = async (batch: Batch<AnyRecord>): Promise<Written> => {
-    const deletes = sortDeletes(batch.deleted ?? [], target.keys, target.columns, { partner, table })
+    const deletes = sortDeletes(batch.deleted, target.keys, makeDeleted, { partner, table })
     if (state.settled) await session.run('ROLLBACK TO SAVEPOINT ecokit_settled')
     state.settled = false
     const ready = isReady(target) || (state.committed !== undefined && options.disposition !== 'merge')
