@@ -131,8 +131,10 @@ const convert = (schema: z.ZodType, path: string): Form => {
   const added = checksOf(schema).filter(({ check }) => check === 'custom').length - own
   if (meta?.['format'] !== undefined && added > 0) refuse(path, 'a refinement is code')
   if (meta?.['format'] === 'int64') return { kind: 'integer' }
-  if (meta?.['format'] === 'decimal')
+  if (meta?.['format'] === 'decimal') {
+    if (checksOf(schema).length > 0) refuse(path, 'a decimal with more checks')
     return { kind: 'decimal', precision: Number(meta['precision']), scale: Number(meta['scale']) }
+  }
   // NaN and the infinities cannot stand in JSON, so what is left of `double()` is any number.
   if (meta?.['format'] === 'double') return { kind: 'double' }
   const def = defOf(schema)

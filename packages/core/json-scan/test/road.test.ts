@@ -97,6 +97,9 @@ test.each([
   z.string().trim(),
   z.looseObject({}),
   z.coerce.number(),
+  // What a decimal is asked beside its digits.
+  z.string().meta({ format: 'decimal', precision: 10, scale: 2 }).regex(/^1/),
+  z.number().min(0).meta({ format: 'decimal', precision: 10, scale: 2 }),
 ])('a schema with code has no form (%#)', (schema) => {
   expect(formOf(z.object({ field: schema }))).toHaveProperty('why')
 })
