@@ -155,6 +155,7 @@ export interface Writer<Row> extends AsyncDisposable {
   /** The checkpoint that was committed last under `key`; undefined when nothing was. */
   resumesFrom(options?: CallOptions): Promise<Checkpoint | undefined>
   /** Stores a batch, or keeps a copy of it until the commit: once this has resolved, the batch's bytes may be gone. */
+  /** A batch's `bytes` are the writer's until this has ended; what it wants to keep of them it copies, for their memory is then used again. */
   write(batch: Batch<Row>, options?: CallOptions): Promise<Written>
   /**
    * Asks about the rows as they will be once everything written is committed, for quality rules; with `prune` without those that the pass would remove if it ended here. `{table}` stands for the table as a source of rows, `{table:name}` for another one of the sink. Only reads.
