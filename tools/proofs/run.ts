@@ -49,6 +49,20 @@ const proofs: Readonly<Record<string, Proof>> = {
     variable: 'ECOKIT_SEGMENTS',
     count: 500,
   },
+  postgres: {
+    claim:
+      'children killed with SIGKILL at seeded moments while they append, merge, overwrite and prune tables of a real PostgreSQL: rows and checkpoint agree after each, readers never see half of a pass; generated values of every kind come back as they were, as records, proven lines and lines with escapes',
+    file: 'packages/connectors/postgres/test/',
+    variable: 'ECOKIT_POSTGRES',
+    count: 100,
+  },
+  local: {
+    claim:
+      'children killed with SIGKILL at seeded moments while they commit to DuckDB, Parquet, CSV and NDJSON, overwrite and prune: rows and checkpoint agree after each, readers see the whole of one pass, nothing is left behind',
+    file: 'packages/connectors/local/test/kill.test.ts',
+    variable: 'ECOKIT_LOCAL_KILLS',
+    count: 200,
+  },
   egress: {
     claim:
       'hostile URLs, configs, redirects, next pages, paths, resolvers and proxies: no connection reaches a listener that it should not; public names and addresses are not blocked',

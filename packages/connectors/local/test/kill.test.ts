@@ -10,7 +10,11 @@ import { pageRecords, pagesOfPass, rowsOfPage, table, writing } from './pages.ts
 import { openWriter, readAll, sinks, temporaryFolder } from './support.ts'
 import type { AnyConnection } from '../src/index.ts'
 
-const kills = 20
+/** More with `pnpm prove local`. */
+const kills = Number(process.env['ECOKIT_LOCAL_KILLS'] ?? 5)
+/** A slow machine may need more kills until it has anything to show. */
+const most = kills + 60
+const timeout = 120_000 + kills * 20_000
 
 /** Numbers that are the same in every run (mulberry32). */
 const seeded = (seed: number) => () => {
@@ -54,12 +58,12 @@ for (const sink of sinks) {
   const disposition = sink === 'tables' ? 'merge' : 'append'
   test(
     `${sink}: ${kills} kills while rows are committed: rows and checkpoint agree after each`,
-    { timeout: 120_000 },
+    { timeout },
     async () => {
       const place = path.join(await temporaryFolder(), 'lake')
       const random = seeded(sinks.indexOf(sink) + 1)
       let reached = 0
-      for (let kill = 0; kill < kills; kill += 1) {
+      for (let kill = 0; kill < kills || (reached === 0 && kill < most); kill += 1) {
         await killWhileWriting([disposition, sink, place], random() * 60)
         const { rows, page } = await look(sink, place, async (connection) => {
           const writer = await openWriter(connection, { ...writing, table, disposition }, sink)
@@ -91,13 +95,13 @@ const passesIn = (sink: string, place: string) =>
   })
 
 for (const sink of ['tables', 'parquet', 'ndjson'])
-  test(`${sink}: kills while passes overwrite: readers see the whole of one pass`, { timeout: 120_000 }, async () => {
+  test(`${sink}: kills while passes overwrite: readers see the whole of one pass`, { timeout }, async () => {
     const place = path.join(await temporaryFolder(), 'lake')
     const random = seeded(100 + sink.length)
     const seen = new Set<unknown>()
     // A slow machine needs longer to finish a pass: the later kills wait until one is seen.
     let longest = 80
-    for (let kill = 0; kill < kills / 2 || (seen.size < 2 && kill < 3 * kills); kill += 1) {
+    for (let kill = 0; kill < kills / 2 || (seen.size < 2 && kill < most); kill += 1) {
       await killWhileWriting(['overwrite', sink, place], random() * longest)
       const { rows, passes } = await passesIn(sink, place)
       expect(rows.length).toBe(passes.length * pagesOfPass * rowsOfPage)
@@ -110,7 +114,7 @@ for (const sink of ['tables', 'parquet', 'ndjson'])
 
 test(
   'tables: kills while passes prune: no key twice, and never rows of more than two passes',
-  { timeout: 120_000 },
+  { timeout },
   async () => {
     const place = path.join(await temporaryFolder(), 'lake')
     const random = seeded(7)

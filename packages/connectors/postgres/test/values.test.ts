@@ -137,13 +137,13 @@ const proven = (lines: readonly string[]): Batch<AnyRecord> => ({
   count: lines.length,
   proven: true,
 })
-/** More with a variable. */
-const runs = Number(process.env['ECOKIT_POSTGRES_VALUES'] ?? 8)
+/** More with `pnpm prove postgres`. */
+const runs = Number(process.env['ECOKIT_POSTGRES'] ?? 4)
 
 peer.describe('values', () => {
   test(
     'every kind of value comes back as it was, on both roads, appended and merged',
-    { timeout: 600_000 },
+    { timeout: 60_000 + runs * 30_000 },
     async () => {
       const connection = await open()
       await fc.assert(
