@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import { local } from '@ecokit/connector-local'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
@@ -102,6 +103,14 @@ test('sync of all pipelines, and of one stream; what runs found out', async () =
   expect((await quick('quarantine', '--run', id)).out).toMatch(/^AT +PIPELINE +STREAM +FIELD +REASON +RECORD\n/)
   const short = await quick('quarantine', '--limit', '1')
   expect([short.out.trimEnd().split('\n').length, short.err]).toEqual([2, 'the newest 1; --limit shows more\n'])
+  const state = new DatabaseSync(join(folder, '.ecokit', 'state.db'))
+  state
+    .prepare(
+      "INSERT INTO quarantine (run_id, pipeline, stream, field, reason, record, at) VALUES (?, 'p', 'exact', 'big', '', ?, 0)",
+    )
+    .run(id, '{"big":9007199254740993}')
+  state.close()
+  expect((await quick('quarantine', '--stream', 'exact', '--json')).out).toContain('"big": 9007199254740993')
   expect(await json('quality', '--failed', '--run', id)).toMatchObject([{ rule: 'not_null', passed: false }])
   expect((await quick('quality')).out).toMatch(/^AT +PIPELINE +STREAM +RULE +RESULT +IF BROKEN +CHECKED +FAILED/)
   for (const command of ['quality', 'quarantine', 'runs', 'contract'])

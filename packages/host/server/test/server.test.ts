@@ -204,6 +204,14 @@ test('a run is started, followed, listed and described by its lineage', async ()
   const { events } = (await setting.get(`/api/runs/${id}/lineage`)).body as { events: { eventType: string }[] }
   expect(events.map(({ eventType }) => eventType)).toEqual(expect.arrayContaining(['START', 'COMPLETE']))
   expect((await setting.get(`/api/runs/${id}/quarantine`)).body).toEqual({ records: [] })
+  const aside = { run_id: id, pipeline: 'lab-to-lake', stream: 'samples', field: 'big', reason: 'too large', at: 0 }
+  const exact = '{"big":9007199254740993}'
+  await setting.runtime.store.db
+    .insertInto('quarantine')
+    .values({ ...aside, record: exact })
+    .execute()
+  expect((await setting.get(`/api/runs/${id}/quarantine`)).text).toContain(exact)
+  expect((await setting.get('/api/quarantine')).text).toContain(exact)
   const lake = (await setting.get('/api/partners/lake/streams/samples/records')).text
   expect(lake).toContain('9007199254740993')
   const { streams } = (await setting.get('/api/partners/lake/streams')).body as { streams: unknown[] }

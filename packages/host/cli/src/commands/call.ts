@@ -1,5 +1,5 @@
 import { text } from 'node:stream/consumers'
-import { toJson } from '@ecokit/contracts'
+import { fromJson, toJson } from '@ecokit/contracts'
 import type { AnyConnection, Operation } from '@ecokit/contracts'
 import { bytesOf } from '@ecokit/server/ecosystem'
 import { withRuntime } from '../open.ts'
@@ -29,7 +29,7 @@ const find = ({ name, manifest }: AnyConnection, words: string) => {
 const parseInput = async (given: string): Promise<unknown> => {
   const json = given === '-' ? await text(process.stdin) : given
   try {
-    return JSON.parse(json) as unknown
+    return fromJson(json)
   } catch (error) {
     throw new UsageError(`the input is not JSON (${error instanceof Error ? error.message : String(error)})`)
   }

@@ -1,4 +1,4 @@
-import { toJson } from '@ecokit/contracts'
+import { fromJson, toJson } from '@ecokit/contracts'
 import { listQuality, listQuarantine } from '@ecokit/flow'
 import { findRun } from '../find-run.ts'
 import { withRuntime } from '../open.ts'
@@ -16,7 +16,7 @@ export interface FindingOptions {
 /** A record as it was; its text where it was cut off. */
 const parsed = (text: string): unknown => {
   try {
-    return JSON.parse(text)
+    return fromJson(text)
   } catch {
     return text
   }

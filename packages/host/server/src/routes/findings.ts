@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi'
 import type { OpenAPIHono } from '@hono/zod-openapi'
+import { fromJson } from '@ecokit/contracts'
 import { listContracts, listQuality, listQuarantine } from '@ecokit/flow'
 import type { QuarantinedRecord } from '@ecokit/flow'
 import type { EcosystemRuntime } from '../ecosystem.ts'
@@ -12,7 +13,7 @@ const about = { pipeline: z.string().optional(), stream: z.string().optional(), 
 /** A record as it was; its text where it was cut off. */
 const parsed = (text: string): unknown => {
   try {
-    return JSON.parse(text)
+    return fromJson(text)
   } catch {
     return text
   }
