@@ -241,3 +241,32 @@ test('a part that fails ends the read with its error, and a caller who leaves en
   expect(seen).toEqual([2, 2, 2, 2])
   for await (const _batch of connection.read?.('posts') ?? []) break
 })
+
+test('a part that was left half read goes on first, whatever order its parent has by then: two kills double nothing', async () => {
+  const { list, posts } = make(4, () => 8)
+  const all = [...posts.values()].flat().map(({ id }) => id)
+  const { url } = await blog(list, posts)
+  const connection = openStreams(url, streams())
+  const { batches } = await readAll(connection, 'posts')
+  // The last batch completes the pass.
+  for (const first of batches.slice(0, -1).keys()) {
+    const cut = batches[first]?.checkpoint
+    const kept = ids(batches.slice(0, first + 1).flatMap(({ rows }) => rows))
+    list.reverse()
+    const on = await readAll(connection, 'posts', { checkpoint: cut })
+    expect([...kept, ...ids(on.rows)].toSorted()).toEqual(all)
+    for (const [second, { checkpoint }] of on.batches.slice(0, -1).entries()) {
+      const more = ids(on.batches.slice(0, second + 1).flatMap(({ rows }) => rows))
+      list.reverse()
+      const rest = ids((await readAll(connection, 'posts', { checkpoint })).rows)
+      list.reverse()
+      expect([...kept, ...more, ...rest].toSorted()).toEqual(all)
+    }
+    list.reverse()
+  }
+  // A parent that is gone takes its part along, and the others are read.
+  const cut = batches[1]?.checkpoint
+  list.shift()
+  const rest = await readAll(connection, 'posts', { checkpoint: cut })
+  expect(ids(rest.rows)).toEqual(all.filter((id) => !id.startsWith('0.')))
+})

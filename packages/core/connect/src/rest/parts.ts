@@ -87,6 +87,21 @@ const partsOfWindows = function* (reading: Reading, windows: Windows, pass: Pass
   }
 }
 
+/** The part that was left half read before all others: a checkpoint has room for one place, and the parent may have come into another order. */
+const halfReadFirst = async function* (parts: AsyncIterable<Part>, half: string): AsyncGenerator<Part> {
+  const held: Part[] = []
+  let found = false
+  for await (const part of parts) {
+    if (found) yield part
+    else if (part.key === half) {
+      found = true
+      yield part
+      yield* held.splice(0)
+    } else held.push(part)
+  }
+  yield* held
+}
+
 /** Parts that are read side by side and handed on in their order. */
 export const readParts = async function* (reading: Reading, read: Read): AsyncGenerator<Batch<AnyRecord>> {
   const { rest, before, refuse, options, pages, now, partner, name } = reading
@@ -121,7 +136,9 @@ export const readParts = async function* (reading: Reading, read: Read): AsyncGe
     const walk = pages(asked, place, () => asked, signal)
     return { part, bounds, walk, first: await walk.next() }
   }
-  for await (const { part, bounds, walk, first } of inOrder(left(), atOnce, options.signal, begin)) {
+  const half = windows === undefined ? resumed.part : undefined
+  const parts = half === undefined ? left() : halfReadFirst(left(), half)
+  for await (const { part, bounds, walk, first } of inOrder(parts, atOnce, options.signal, begin)) {
     const seen = sieve(reading, bounds, pass.highest)
     for (let step = first; step.done !== true; step = await walk.next()) {
       const { next, rows, refused } = step.value
