@@ -54,10 +54,13 @@ const runOne = async (
       terminal.note(`${terminal.paintNote('yellow', 'warning:')} ${visible(warning)}\n`)
   }
   const took = duration(Date.parse(run.endedAt) - Date.parse(run.startedAt))
+  // What a stream failed of stands below the table already.
+  const told = run.streams.some(({ error }) => error?.message === run.error?.message)
+  const why = run.error === undefined || (told && !json) ? '' : `: ${visible(run.error.message).replace(/[.?!]$/, '')}`
   if (run.status === 'completed') terminal.note(`${pipeline} completed in ${took}\n`)
   else
     terminal.note(
-      `${terminal.paintNote('red', 'error:')} ${pipeline} ${run.status} after ${took}${run.error === undefined ? '' : `: ${visible(run.error.message)}`}. Run it again to go on from where it stopped\n`,
+      `${terminal.paintNote('red', 'error:')} ${pipeline} ${run.status} after ${took}${why}. Run it again to go on from where it stopped\n`,
     )
   return run
 }
