@@ -1,7 +1,7 @@
 import { OpenAPIHono } from '@hono/zod-openapi'
 import type { MiddlewareHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
-import { firstIssue } from '@ecokit/contracts'
+import { firstIssue, fromJson } from '@ecokit/contracts'
 import type { IntegrationError } from '@ecokit/contracts'
 import { serveConsole } from './console.ts'
 import { guard } from './guard.ts'
@@ -16,6 +16,12 @@ const capped: MiddlewareHandler = async (context, next) => {
     return failure('invalid_input', 'a body needs its length: send Content-Length')
   if (Number(context.req.header('content-length') ?? 0) > maxBodyBytes)
     return failure('too_large', `the body is larger than ${maxBodyBytes} bytes`)
+  return next()
+}
+
+// JSON.parse would round a long integer in what a partner is called with.
+const exactBodies: MiddlewareHandler = async ({ req }, next) => {
+  req.json = async <T>() => fromJson(await req.text()) as T
   return next()
 }
 
@@ -40,6 +46,7 @@ export const createApp = (options: AppOptions, routes: (app: OpenAPIHono) => voi
   })
   app.use(guard(options))
   app.use(capped)
+  app.use(exactBodies)
   app.onError((error) =>
     error instanceof HTTPException
       ? failure('invalid_input', error.message)

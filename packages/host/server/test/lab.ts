@@ -13,6 +13,12 @@ const samples = capability({
   operations: {
     get: one({ title: 'One sample', effect: 'read', input: z.strictObject({ id: z.string() }), output: sample }),
     photo: one({ title: 'A picture', effect: 'read', input: z.strictObject({}), output: z.object({ body: bytes() }) }),
+    echo: one({
+      title: 'The same',
+      effect: 'read',
+      input: z.strictObject({ size: int64() }),
+      output: z.object({ size: int64() }),
+    }),
     list: many({ title: 'Every sample', effect: 'read', input: z.strictObject({}), output: sample }),
     add: one({ title: 'Adds', effect: 'write', input: z.strictObject({ id: z.string() }), output: z.object({}) }),
     remove: one({
@@ -47,6 +53,7 @@ export const lab = defineConnector(
       provides: {
         samples: {
           get: ({ id }, options) => door.json({ method: 'GET', path: `/samples/${id}` }, sample, options),
+          echo: ({ size }) => Promise.resolve({ size: String(size) }),
           photo: () => Promise.resolve({ body: new Uint8Array([1]) }),
           list: async function* (_input, options) {
             yield* (await page(options)) as never[]

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openEcosystem } from '../src/ecosystem.ts'
-import { until } from './ask.ts'
-import { connectors, follow, openSetting } from './setting.ts'
+import { ask, until } from './ask.ts'
+import { connectors, follow, openSetting, token } from './setting.ts'
 import type { Setting } from './setting.ts'
 
 let setting: Setting
@@ -65,6 +65,11 @@ test('streams, records and operations of a partner', async () => {
   const call = (words: string, body: unknown, query = '') =>
     setting.send('POST', `/api/partners/lab/call/${words}${query}`, body)
   expect((await call('samples/get', { id: 'b' })).text).toBe('{"result":{"id":"b","size":9007199254740993}}')
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+  const echo = (body: string) =>
+    ask(setting.server.url, '/api/partners/lab/call/samples/echo', { method: 'POST', headers, body })
+  expect((await echo('{"size":9007199254740993}')).text).toBe('{"result":{"size":9007199254740993}}')
+  expect((await echo('{"size":')).status).toBe(400)
   expect((await call('samples/list', undefined)).body).toMatchObject({
     results: [{ id: 'a' }, { id: 'b' }],
     truncated: false,
