@@ -29,7 +29,9 @@ const timeOf = (value: unknown): number | undefined => {
   if (at !== undefined) return Number(at / 1_000_000n)
   if (typeof value === 'string') {
     // `2026-01-01 00:00:00+00`, as databases write times.
-    const parsed = Date.parse(value.replace(' ', 'T').replace(/([+-]\d\d)$/, '$1:00'))
+    const text = value.replace(' ', 'T').replace(/(:\d\d(?:\.\d+)?[+-]\d\d)$/, '$1:00')
+    // One without a zone would be one of this machine's.
+    const parsed = Date.parse(/T[\d:.]+$/.test(text) ? `${text}Z` : text)
     return Number.isNaN(parsed) ? undefined : parsed
   }
   return typeof value === 'number' || typeof value === 'bigint' ? Number(value) : undefined

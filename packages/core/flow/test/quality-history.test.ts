@@ -1,6 +1,7 @@
 import path from 'node:path'
 import { expect, test } from 'vitest'
 import { listQuality } from '../src/index.ts'
+import { judgeTable } from '../src/quality-table.ts'
 import { items, newTable, only, run, sinkOf, sourceOf, temporaryFolder, testStore } from './support.ts'
 
 test('the first incremental pass, which brings everything, is no measure for those that bring what is new', async () => {
@@ -32,4 +33,29 @@ test('the first incremental pass, which brings everything, is no measure for tho
   ])
   more(40)
   expect(await go()).toEqual(['failed', '40 records, expected at most 3 of the usual 9.5'])
+})
+
+test('a time without a zone, as databases have them, is one of UTC on every machine', async () => {
+  const rule = { rule: 'freshness', field: 'at', maxAgeMs: 1 } as const
+  const newest = async (value: unknown) => {
+    const query = (sql: string) => Promise.resolve([sql.includes('MAX') ? { newest: value } : { rows_there: 1 }])
+    const facts = { query, soft: false, now: 0, read: 1, earlier: () => Promise.resolve([]), newest: () => undefined }
+    return (await judgeTable({ name: 'fresh', severity: 'warn', rule, fields: ['at'] }, facts)).message.split(',')[0]
+  }
+  const zone = process.env['TZ']
+  process.env['TZ'] = 'Asia/Kolkata'
+  try {
+    expect(new Date(0).getHours()).toBe(5)
+    for (const text of [
+      '2026-01-01 10:00:00',
+      '2026-01-01T10:00:00.000',
+      '2026-01-01 15:30:00+05:30',
+      '2026-01-01 10:00:00+00',
+    ])
+      expect(await newest(text)).toBe('newest 2026-01-01T10:00:00.000Z')
+    expect(await newest('2026-01-01')).toBe('newest 2026-01-01T00:00:00.000Z')
+  } finally {
+    if (zone === undefined) delete process.env['TZ']
+    else process.env['TZ'] = zone
+  }
 })
