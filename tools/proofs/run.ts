@@ -53,7 +53,7 @@ const proofs: Readonly<Record<string, Proof>> = {
     claim:
       'children killed with SIGKILL at seeded moments while they append, merge, overwrite and prune tables of a real PostgreSQL: rows and checkpoint agree after each, readers never see half of a pass; generated values of every kind come back as they were, as records, proven lines and lines with escapes',
     file: 'packages/connectors/postgres/test/',
-    variable: 'ECOKIT_POSTGRES',
+    variable: 'ECOKIT_POSTGRES_ROUNDS',
     count: 100,
   },
   local: {

@@ -13,9 +13,15 @@ export interface Rejected {
   readonly reason: string
 }
 
+/** How many characters a column of somebody's table holds, by its type: PostgreSQL cuts off blanks that are too many without a word. */
+export const lengthOf = (sql: string): number | undefined => {
+  const most = /^character varying\((\d+)\)$/.exec(sql)?.[1]
+  return most === undefined ? undefined : Number(most)
+}
+
 /** Turns records into rows of the table's columns; refuses a record with a field that has no column. */
 export const rowMaker = (columns: readonly Column[]): ((record: unknown) => string) => {
-  const encoders = columns.map(({ name, type }) => ({ name, encode: copyEncoder(type) }))
+  const encoders = columns.map(({ name, type, sql }) => ({ name, encode: copyEncoder(type), most: lengthOf(sql) }))
   const known = new Set(columns.map(({ name }) => name))
   return (record) => {
     if (typeof record !== 'object' || record === null || Array.isArray(record)) return refuse('not an object')
@@ -24,11 +30,14 @@ export const rowMaker = (columns: readonly Column[]): ((record: unknown) => stri
       if (!known.has(name) && fields[name] !== undefined) refuse(`${name}: there is no such column`)
     let row = ''
     let first = true
-    for (const { name, encode } of encoders) {
+    for (const { name, encode, most } of encoders) {
       if (!first) row += '\t'
       first = false
       try {
-        row += encode(Object.hasOwn(fields, name) ? fields[name] : undefined)
+        const value = Object.hasOwn(fields, name) ? fields[name] : undefined
+        if (most !== undefined && typeof value === 'string' && value.length > most && Array.from(value).length > most)
+          refuse(`too long for the ${most} characters that the column holds`)
+        row += encode(value)
       } catch (thrown) {
         const reason = refusal(thrown)
         if (reason === undefined) throw thrown

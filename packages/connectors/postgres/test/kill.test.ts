@@ -10,7 +10,7 @@ import { configOf, endServer, open, openWriter, readAll, records, server } from 
 const peer = await requirePeer('postgres')
 afterAll(endServer)
 /** More with `pnpm prove postgres`. */
-const kills = Number(process.env['ECOKIT_POSTGRES'] ?? 3)
+const kills = Number(process.env['ECOKIT_POSTGRES_ROUNDS'] ?? 3)
 /** A slow machine may need more kills until it has anything to show. */
 const most = kills + 20
 

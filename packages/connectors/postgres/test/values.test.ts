@@ -5,7 +5,7 @@ import type { AnyRecord, Batch, JsonSchema } from '@ecokit/contracts'
 import { requirePeer } from '@ecokit/peers/vitest'
 import { afterAll, expect, test } from 'vitest'
 import { z } from 'zod'
-import { discoverAll, endServer, open, put, readAll, server, table, writing } from './support.ts'
+import { discoverAll, endServer, open, openWriter, put, readAll, records, server, table, writing } from './support.ts'
 
 const peer = await requirePeer('postgres')
 afterAll(endServer)
@@ -138,7 +138,7 @@ const proven = (lines: readonly string[]): Batch<AnyRecord> => ({
   proven: true,
 })
 /** More with `pnpm prove postgres`. */
-const runs = Number(process.env['ECOKIT_POSTGRES'] ?? 4)
+const runs = Number(process.env['ECOKIT_POSTGRES_ROUNDS'] ?? 4)
 
 peer.describe('values', () => {
   test(
@@ -212,6 +212,63 @@ peer.describe('values', () => {
       { a: 2, b: '\\\n\t', c: null, d: '9999-12-31T23:59:59.999999Z' },
       { a: null, b: null, c: { a: '\\N', b: ['"'] }, d: null },
     ])
+  })
+
+  test('lines proved only as texts give the same times as records, or are refused like them', async () => {
+    const connection = await open()
+    const schema = {
+      d: { type: 'string', format: 'date' },
+      t: { type: 'string', format: 'date-time' },
+      l: { type: 'array', items: { type: 'string', format: 'date-time' } },
+    }
+    const times = [
+      'tomorrow',
+      'now',
+      'epoch',
+      'infinity',
+      '2024-01-01T00:00:00.1234567Z',
+      '2024-01-01T00:00:00.123456Z',
+      '2024-01-01T24:00:00Z',
+      '2024-01-01T23:59:60Z',
+      '2024-01-01T00:00:00',
+      '2024-01-01T00:00:00+05:30',
+      '2024-01-01T00:00+05:30',
+      '2024-01-01',
+      '20240101T000000Z',
+      '2024-02-30T00:00:00Z',
+    ]
+    const dates = ['2024/01/02', 'Jan-8-1999', 'yesterday', '2024-01-02', '2024-1-2', '01-02-2024', '2024-02-30']
+    const rows = [...times.flatMap((t) => [{ t }, { l: [t] }]), ...dates.map((d) => ({ d }))]
+    const [fast, slow] = [table(schema), table(schema)]
+    // Each alone: what the server refuses in a batch sends all of it by way of objects.
+    const refusals: unknown[] = []
+    for (const [t, batchOf] of [
+      [fast, (row: AnyRecord) => proven([JSON.stringify(row)])],
+      [slow, (row: AnyRecord) => records(row)],
+    ] as const) {
+      const writer = await openWriter(connection, writing(t))
+      const seenHere: unknown[] = []
+      for (const row of rows) seenHere.push(...(await writer.write(batchOf(row))).rejected.map(() => row))
+      await writer.commit(undefined)
+      refusals.push(seenHere)
+    }
+    expect(refusals[0]).toEqual(refusals[1])
+    expect(refusals[0]).toHaveLength(28)
+    expect(await readAll(connection, fast.name)).toEqual(await readAll(connection, slow.name))
+  })
+
+  test('a text that a shorter column would cut off is refused, its blanks too', async () => {
+    const connection = await open()
+    await (await server()).sql('CREATE TABLE short (v varchar(3)); GRANT SELECT, INSERT ON short TO writer')
+    const t = table({ v: { type: 'string' } }, undefined, 'short')
+    const rows = [{ v: 'abc' }, { v: 'abc  ' }, { v: 'abcd' }, { v: 'ab ' }, { v: '😀😀😀' }]
+    for (const batch of [undefined, proven(rows.map((row) => JSON.stringify(row)))]) {
+      const rejected = await put(connection, writing(t), rows, batch)
+      expect(rejected.map(({ index }) => index)).toEqual([1, 2])
+    }
+    expect(await readAll(connection, 'short')).toEqual(
+      [0, 1].flatMap(() => [{ v: 'abc' }, { v: 'ab ' }, { v: '😀😀😀' }]),
+    )
   })
 
   const refused: readonly (readonly [string, JsonSchema, unknown, RegExp])[] = [

@@ -3,6 +3,10 @@ import type { ColumnType } from '../columns.ts'
 const [quote, backslash, comma, colon, openBrace, closeBrace, openBracket, closeBracket] = [
   34, 92, 44, 58, 123, 125, 91, 93,
 ]
+/** What JSON's escapes of one character stand for, by that character. */
+const escapes = new Uint8Array(128)
+for (const pair of ['n\n', 'r\r', 't\t', 'b\b', 'f\f', '""', '\\\\', '//'])
+  escapes[pair.charCodeAt(0)] = pair.charCodeAt(1)
 const isDigit = (code: number): boolean => code >= 48 && code <= 57
 /** The index behind a value, or -1 where only the object road can tell. */
 export type Step = (at: number) => number
@@ -60,42 +64,21 @@ export const openValues = (): Values => {
   }
   const escaped = (at: number, inList: boolean): number => {
     const code = bytes[at + 1] ?? 0
-    switch (code) {
-      case 110:
-        put(10, inList)
-        return at + 2
-      case 114:
-        put(13, inList)
-        return at + 2
-      case 116:
-        put(9, inList)
-        return at + 2
-      case 98:
-        put(8, inList)
-        return at + 2
-      case 102:
-        put(12, inList)
-        return at + 2
-      case quote:
-      case backslash:
-      case 47:
-        put(code, inList)
-        return at + 2
-      case 117: {
-        const unit = hex(at + 2)
-        if (unit <= 0) return -1
-        if (unit < 0xd800 || unit > 0xdfff) {
-          put(unit, inList)
-          return at + 6
-        }
-        const second = bytes[at + 6] === backslash && bytes[at + 7] === 117 ? hex(at + 8) : -1
-        if (unit > 0xdbff || second < 0xdc00 || second > 0xdfff) return -1
-        put(0x10000 + (unit - 0xd800) * 0x400 + (second - 0xdc00), inList)
-        return at + 12
-      }
-      default:
-        return -1
+    const meant = escapes[code] ?? 0
+    if (meant > 0) {
+      put(meant, inList)
+      return at + 2
     }
+    const unit = code === 117 ? hex(at + 2) : 0
+    if (unit <= 0) return -1
+    if (unit < 0xd800 || unit > 0xdfff) {
+      put(unit, inList)
+      return at + 6
+    }
+    const second = bytes[at + 6] === backslash && bytes[at + 7] === 117 ? hex(at + 8) : -1
+    if (unit > 0xdbff || second < 0xdc00 || second > 0xdfff) return -1
+    put(0x10000 + (unit - 0xd800) * 0x400 + (second - 0xdc00), inList)
+    return at + 12
   }
   const textStep =
     (inList: boolean): Step =>
@@ -142,27 +125,56 @@ export const openValues = (): Values => {
     out[end++] = isTrue ? 116 : 102
     return at + (isTrue ? 4 : 5)
   }
-  /** Quoted, of these many bytes at most, without an escape, and not in the year 0000, which PostgreSQL does not know. */
-  const quoted = (start: number, most: number): number => {
-    if (bytes[start] !== quote) return -1
-    let at = start + 1
-    for (let code = bytes[at] ?? 0; code !== quote; code = bytes[++at] ?? 0) {
-      if (code < 43 || at > start + most) return -1
-      out[end++] = code
-    }
-    return bytes[start + 1] === 48 && bytes[start + 2] === 48 && bytes[start + 3] === 48 && bytes[start + 4] === 48
-      ? -1
-      : at + 1
+  /** The number of two digits, or -1. */
+  const pair = (at: number): number => {
+    const [tens, ones] = [bytes[at] ?? 0, bytes[at + 1] ?? 0]
+    return isDigit(tens) && isDigit(ones) ? (tens - 48) * 10 + ones - 48 : -1
   }
-  const date: Step = (start) => (quoted(start, 10) === start + 12 ? start + 12 : -1)
+  const move = (from: number, to: number): void => {
+    for (let at = from; at < to; at += 1) out[end++] = bytes[at] ?? 0
+  }
+  // A schema may have proved no more than a text, and PostgreSQL takes many: so the form is looked at, and what is another goes by way of objects.
+  /** Whether `YYYY-MM-DD` stands there, not of the year 0000, which PostgreSQL does not know; it says itself which days there are. */
+  const isDay = (at: number): boolean => {
+    const [century, year] = [pair(at), pair(at + 2)]
+    return (
+      century >= 0 &&
+      year >= 0 &&
+      century + year > 0 &&
+      bytes[at + 4] === 45 &&
+      pair(at + 5) > 0 &&
+      bytes[at + 7] === 45 &&
+      pair(at + 8) > 0
+    )
+  }
+  const date: Step = (start) => {
+    if (bytes[start] !== quote || !isDay(start + 1) || bytes[start + 11] !== quote) return -1
+    move(start + 1, start + 11)
+    return start + 12
+  }
   const time: Step = (start) => {
-    const behind = quoted(start, 32)
-    const last = bytes[behind - 2] ?? 0
-    if (behind < 0 || bytes[start + 5] !== 45 || (last | 32) === 122) return behind
-    // An offset, which PostgreSQL reads up to 15:59.
-    const [sign, tens, ones] = [bytes[behind - 7], bytes[behind - 6] ?? 0, bytes[behind - 5] ?? 0]
-    const near = tens === 48 || (tens === 49 && ones < 54)
-    return (sign === 43 || sign === 45) && bytes[behind - 4] === colon && near ? behind : -1
+    if (bytes[start] !== quote || !isDay(start + 1) || ((bytes[start + 11] ?? 0) | 32) !== 116) return -1
+    const [hour, minute, second] = [pair(start + 12), pair(start + 15), pair(start + 18)]
+    if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59) return -1
+    if (bytes[start + 14] !== colon || bytes[start + 17] !== colon) return -1
+    let at = start + 20
+    if (bytes[at] === 46) {
+      const from = (at += 1)
+      while (isDigit(bytes[at] ?? 0)) at += 1
+      if (at === from || at > from + 6) return -1
+    }
+    const zone = bytes[at] ?? 0
+    if ((zone | 32) === 122) at += 1
+    else {
+      // An offset, which PostgreSQL reads up to 15:59.
+      const [hours, minutes] = [pair(at + 1), pair(at + 4)]
+      if ((zone !== 43 && zone !== 45) || hours < 0 || hours > 15 || bytes[at + 3] !== colon) return -1
+      if (minutes < 0 || minutes > 59) return -1
+      at += 6
+    }
+    if (bytes[at] !== quote) return -1
+    move(start + 1, at)
+    return at + 1
   }
   const json: Step = (start) => {
     let at = start

@@ -1,4 +1,5 @@
 import { linesOf, parseLine, refusal } from '@ecokit/connect/writing'
+import { lengthOf } from '../rows.ts'
 import { openValues } from './cut-values.ts'
 import type { Column } from '../columns.ts'
 import type { Rejected } from '../rows.ts'
@@ -26,7 +27,7 @@ export const openCutter = (
   const values = openValues()
   const parts = columns.map((column) => ({
     key: Buffer.from(`${JSON.stringify(column.name)}:`),
-    step: values.stepOf(column.type),
+    step: lengthOf(column.sql) === undefined ? values.stepOf(column.type) : () => -1,
   }))
   const isKey = (key: Uint8Array, at: number): boolean => {
     for (let index = 0; index < key.length; index += 1) if (bytes[at + index] !== key[index]) return false
