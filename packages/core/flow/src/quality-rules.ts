@@ -49,6 +49,8 @@ const wrong = (rule: QualityRule): string | undefined => {
       if ([min, max, atLeast, atMost].some(badLimit)) return 'its limits are not below 0'
       return runs === undefined || (Number.isInteger(runs) && runs > 0) ? undefined : 'runs counts from 1'
     }
+    case 'referential':
+      return /^[^{}]+$/.test(rule.table) ? undefined : 'the name of its table is empty or has braces'
     case 'sql':
       return rule.query.trim() === '' ? 'it has no query' : undefined
     default:

@@ -1,6 +1,7 @@
 import path from 'node:path'
 import { expect, test } from 'vitest'
 import { listQuality } from '../src/index.ts'
+import { planRules } from '../src/quality-rules.ts'
 import { judgeTable } from '../src/quality-table.ts'
 import { items, newTable, only, run, sinkOf, sourceOf, temporaryFolder, testStore } from './support.ts'
 
@@ -58,4 +59,16 @@ test('a time without a zone, as databases have them, is one of UTC on every mach
     if (zone === undefined) delete process.env['TZ']
     else process.env['TZ'] = zone
   }
+})
+
+test('the name of another table cannot end its place in a query', () => {
+  const plan = (table: string) =>
+    planRules({
+      ...{ partner: 'shop', stream: 'items', declared: [], columnOf: (field: string) => field },
+      schema: { properties: { id: {} } },
+      added: [{ rule: 'referential', field: 'id', table, references: 'id' }],
+    })
+  expect(plan('my "table"')).toHaveLength(1)
+  for (const table of ['a} AS there, (SELECT 1) AS x {table', '{', ''])
+    expect(() => plan(table)).toThrow(expect.objectContaining({ code: 'invalid_config' }))
 })
