@@ -183,3 +183,20 @@ test('fields of the config complete path, query, headers and body, encoded; one 
   expect(isIntegrationError(thrown, 'invalid_config') && thrown.details).toEqual({ field: 'config.team' })
   expect(String(thrown)).toContain('config.team: missing, and the stream items is read with it')
 })
+
+test.each([null, false, '', undefined])(
+  'the last page says %s where the next address or token would stand',
+  async (end) => {
+    for (const paging of [
+      { kind: 'url', next: 'next' },
+      { kind: 'token', parameter: 'after', next: 'next' },
+    ] as const) {
+      const { url, asked } = await serve((_asked, count) => ({
+        body: { items: items(2), next: count === 1 ? '?page=2' : end },
+      }))
+      const read = await readAll(openStreams(url, one({ paging })), 'items')
+      expect(read.rows).toEqual([...items(2), ...items(2)])
+      expect(asked.length).toBe(2)
+    }
+  },
+)

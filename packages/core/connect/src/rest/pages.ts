@@ -160,7 +160,7 @@ export const openPages = (source: Source) => {
       }
       case 'url': {
         const target = at(envelope, paging.next)
-        if (target === undefined || target === null || target === '') return undefined
+        if (target === undefined || target === null || target === '' || target === false) return undefined
         if (typeof target !== 'string') throw invalid(`${paging.next} is no address`)
         return linked(target, reply.url)
       }
