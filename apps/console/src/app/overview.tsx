@@ -12,6 +12,12 @@ const circuits: Partial<Readonly<Record<string, string>>> = {
   half_open: 'a call is trying whether the partner is back',
 }
 
+/** Connector and version; the title alone goes where the version names the product itself (`DuckDB v1.5.6`). */
+const productOf = (title: string, version: string | undefined): string => {
+  const [name = ''] = (version ?? '').split(' ')
+  return version === undefined ? title : title.split(' ').includes(name) ? version : `${title} ${version}`
+}
+
 const PartnerCard = ({ partner, now }: { readonly partner: Partner; readonly now: number }) => {
   const { health } = partner
   const status = health?.status ?? 'unknown'
@@ -21,8 +27,7 @@ const PartnerCard = ({ partner, now }: { readonly partner: Partner; readonly now
         {partner.name} <Status value={status} />
       </h3>
       <p class="faint">
-        {partner.title}
-        {health?.version != null && ` ${health.version}`} · {partner.tier}
+        {productOf(partner.title, health?.version)} · {partner.tier}
         {partner.owner !== null && ` · ${partner.owner}`}
       </p>
       <Sparkline history={partner.history} />
