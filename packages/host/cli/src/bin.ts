@@ -21,4 +21,11 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 })
 process.stderr.on('error', () => undefined)
 
+// An older one fails somewhere inside with words about built-in modules.
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+if (major < 22 || (major === 22 && minor < 19)) {
+  terminal.note(`error: ecokit needs Node 22.19 or newer, and this is ${process.versions.node}. Install a newer one\n`)
+  process.exit(exits.usage)
+}
+
 process.exitCode = await main(process.argv.slice(2), terminal, version)
