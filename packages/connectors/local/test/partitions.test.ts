@@ -53,6 +53,15 @@ test('Parquet is written into folders by value, committed and replaced in one st
   expect(sorted(await readAll(connection))).toEqual(rows.slice(0, 2))
   await overwrite[Symbol.asyncDispose]()
   expect(await files(folder)).toHaveLength(2)
+  // Folders of values that no row has any more are gone with their files.
+  const folders = async () =>
+    (await readdir(path.join(folder, 't'), { recursive: true })).filter((name) => name.includes('='))
+  expect((await folders()).filter((name) => !name.endsWith('.parquet')).toSorted()).toEqual([
+    'day=2024-01-01',
+    'day=2024-01-01/good=true',
+    'day=a%2Fb',
+    'day=a%2Fb/good=true',
+  ])
   // What is not committed leaves nothing.
   const lost = await openWriter(connection, writing(runs), 'parquet')
   await lost.write(records(...rows))

@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs'
-import { mkdir, open, readFile, readdir, rename, rm, stat, truncate } from 'node:fs/promises'
+import { mkdir, open, readFile, readdir, rename, rm, rmdir, stat, truncate } from 'node:fs/promises'
 import path from 'node:path'
 import { crc32 } from 'node:zlib'
 import { fromJson, integrationError, toJson } from '@ecokit/contracts'
@@ -160,6 +160,20 @@ export const syncFolder = async (folder: string): Promise<void> => {
   }
 }
 
+/** The folders from the one that a file stands in up to `base`, for a name with `/` between. */
+const foldersOf = (name: string): readonly string[] => {
+  const parts = name.split('/').slice(0, -1)
+  return [...parts.map((_part, index) => parts.slice(0, parts.length - index).join('/')), '']
+}
+/** Makes the entries that lead from `base` to a new file survive a power cut: those of folders that were made for it too. */
+export const syncWay = async (base: string, name: string): Promise<void> => {
+  for (const folder of foldersOf(name)) await syncFolder(path.join(base, folder))
+}
+/** Removes the folders of partitions in which a file was the last. */
+const leaveWay = async (base: string, name: string): Promise<void> => {
+  for (const folder of foldersOf(name)) if (folder !== '') await rmdir(path.join(base, folder)).catch(() => undefined)
+}
+
 /** Replaces the manifest in one step: readers see the old one or the new one. */
 export const writeManifest = async (directory: string, value: FolderManifest): Promise<void> => {
   const temporary = path.join(directory, `${manifestName}.new`)
@@ -198,16 +212,20 @@ export const tidy = async (
     if (unsettled.has(piece) || (listed.has(name) && isLines(name))) continue
     if (listed.has(name)) {
       const target = path.join(directory, name)
-      const folder = path.dirname(target)
-      if (folder !== directory) await mkdir(folder, { recursive: true })
+      if (name.includes('/')) await mkdir(path.dirname(target), { recursive: true })
       await rename(path.join(staged, name), target)
-      if (folder !== directory) await syncFolder(folder)
+      if (name.includes('/')) await syncWay(directory, name)
       moved = true
     } else if (!waiting.has(name)) await rm(path.join(staged, name), { recursive: true, force: true })
+    else continue
+    // What is unsettled may be on its way into such a folder just now.
+    if (unsettled.size === 0) await leaveWay(staged, name)
   }
   for (const name of await filesUnder(directory))
-    if ((partPattern.test(name) && !listed.has(name)) || name === `${manifestName}.new`)
+    if ((partPattern.test(name) && !listed.has(name)) || name === `${manifestName}.new`) {
       await rm(path.join(directory, name), { force: true })
+      await leaveWay(directory, name)
+    }
   if (moved) await syncFolder(directory)
 }
 

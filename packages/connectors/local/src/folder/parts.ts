@@ -5,7 +5,7 @@ import type { DuckDBConnection, DuckDBListValue } from '@duckdb/node-api'
 import { identifiers, literal } from '@ecokit/connect/writing'
 import { openSegment } from '../segments.ts'
 import { openStage } from '../stage.ts'
-import { crcOf, syncFolder } from './layout.ts'
+import { crcOf, syncWay } from './layout.ts'
 import { cellOf, csvCell, jsonOf } from './text.ts'
 import type { Column } from '../columns.ts'
 import type { Duck } from '../database.ts'
@@ -155,9 +155,9 @@ const writeParquet = async (
   return Promise.all(
     found.map(async ([name, count]) => {
       await syncFile(name)
-      if (by.length > 0) await syncFolder(path.dirname(name))
-      const { size } = await stat(name)
       const relative = path.relative(folder, name).replaceAll(path.sep, '/')
+      await syncWay(folder, relative)
+      const { size } = await stat(name)
       return { file: relative, rows: count, bytes: size, crc: await crcOf(name) }
     }),
   )

@@ -10,7 +10,7 @@ import { databaseError } from '../errors.ts'
 import { hasKind, lineSource } from '../proven.ts'
 import { rowMaker, sortBatch } from '../rows.ts'
 import { segmentBytes } from '../segments.ts'
-import { lockName, readManifest, restore, stagedName, tableFolder, tidy, writeManifest } from './layout.ts'
+import { lockName, readManifest, restore, stagedName, syncFolder, tableFolder, tidy, writeManifest } from './layout.ts'
 import { partOpener, partsOfLines } from './parts.ts'
 import { openPieces } from './pieces.ts'
 import { askFolder } from './query.ts'
@@ -222,6 +222,8 @@ const folderWriter = (open: Open, found: FolderManifest | undefined): Writer<Any
         try {
           const { parts, unsettled, moved } = await pieces.settle(final)
           const after = committed([...parts], checkpoint, final)
+          // A manifest may list what still stands there: its entries must outlive a power cut as the files do.
+          await syncFolder(path.join(directory, stagedName))
           await writeManifest(directory, after)
           manifest = after
           // The commit has happened: what is left to move or remove is done by the next one if it fails here.
