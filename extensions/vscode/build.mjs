@@ -22,7 +22,15 @@ const extension = {
   ...common,
   entryPoints: ['src/extension.ts'],
   outfile: 'dist/extension.cjs',
-  external: ['vscode', 'undici', '@duckdb/node-api', '@duckdb/node-bindings', 'pg', 'pg-copy-streams', 'pg-query-stream'],
+  external: [
+    'vscode',
+    'undici',
+    '@duckdb/node-api',
+    '@duckdb/node-bindings',
+    'pg',
+    'pg-copy-streams',
+    'pg-query-stream',
+  ],
   minify: true,
 }
 

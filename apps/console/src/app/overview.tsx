@@ -27,7 +27,7 @@ const PartnerCard = ({ partner, now }: { readonly partner: Partner; readonly now
         {partner.name} <Status value={status} />
       </h3>
       <p class="faint">
-        {productOf(partner.title, health?.version)} · {partner.tier}
+        {productOf(partner.title, health?.version ?? undefined)} · {partner.tier}
         {partner.owner !== null && ` · ${partner.owner}`}
       </p>
       <Sparkline history={partner.history} />

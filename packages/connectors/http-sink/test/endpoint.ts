@@ -59,8 +59,14 @@ export const openEndpoint = async (options: { readonly token?: string; readonly 
       response.writeHead(status, { 'content-type': 'application/json' })
       response.end(value === undefined ? '' : JSON.stringify(value))
     }
-    if (options.token !== undefined && headers.authorization !== `Bearer ${options.token}`) { say(401, {}); return; }
-    if (method === 'OPTIONS') { say(204); return; }
+    if (options.token !== undefined && headers.authorization !== `Bearer ${options.token}`) {
+      say(401, {})
+      return
+    }
+    if (method === 'OPTIONS') {
+      say(204)
+      return
+    }
     const fault = state.fault(seen, state.seen.length - 1)
     if (fault === 'cut before') return void request.socket.destroy()
     if (typeof fault === 'object') {
@@ -74,10 +80,14 @@ export const openEndpoint = async (options: { readonly token?: string; readonly 
       const rows = state.tables.get(table) ?? []
       const left = rows.filter((row) => !gone.includes(String(row[keyField])))
       state.tables.set(table, left)
-      say(left.length === rows.length ? 404 : 204); return;
+      say(left.length === rows.length ? 404 : 204)
+      return
     }
     const rows = rowsOf(headers['content-type'] ?? '', body)
-    if (rows.length > state.maxRows) { say(413, {}); return; }
+    if (rows.length > state.maxRows) {
+      say(413, {})
+      return
+    }
     const key = headers['idempotency-key']
     const replayed = typeof key === 'string' && state.keys.has(key)
     if (typeof key === 'string') state.keys.add(key)

@@ -1,8 +1,9 @@
-import { mkdir, open, rm } from 'node:fs/promises'
+import { open, rm } from 'node:fs/promises'
 import path from 'node:path'
 import type { CallOptions, Checked } from '@ecokit/contracts'
 import { loadDuck, openDatabase } from './database.ts'
 import { databaseError } from './errors.ts'
+import { makeFolder } from './make-folder.ts'
 
 export interface Places {
   readonly database: string | undefined
@@ -36,7 +37,7 @@ export const check = async ({ database, folder }: Places, partner: string, optio
 }
 
 const proveWritable = async (folder: string): Promise<void> => {
-  await mkdir(folder, { recursive: true })
+  await makeFolder(folder)
   const probe = path.join(folder, `.ecokit-check-${process.pid}`)
   const handle = await open(probe, 'w')
   try {

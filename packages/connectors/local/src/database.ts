@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { link, mkdir, realpath, rename, rm, stat } from 'node:fs/promises'
+import { link, realpath, rename, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { cancelled } from '@ecokit/connect/writing'
@@ -7,6 +7,7 @@ import { integrationError } from '@ecokit/contracts'
 import type * as DuckModule from '@duckdb/node-api'
 import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import { databaseError, lockHolder } from './errors.ts'
+import { makeFolder } from './make-folder.ts'
 
 export type Duck = typeof DuckModule
 /** DuckDB itself: 70 MB of native code, so it is loaded at its first use and never by importing the connector. */
@@ -171,7 +172,7 @@ export const openDatabase = async (file: string, waiting: Waiting): Promise<Data
   const { partner } = waiting
   let real: string
   try {
-    await mkdir(path.dirname(path.resolve(file)), { recursive: true })
+    await makeFolder(path.dirname(path.resolve(file)))
     real = await realFile(file)
   } catch (thrown) {
     throw databaseError(thrown, { partner, what: `cannot open ${file}` })

@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import path from 'node:path'
 import type { DuckDBAppender, DuckDBConnection, DuckDBType, DuckDBValue } from '@duckdb/node-api'
 import { identifier, identifiers } from '@ecokit/connect/writing'
@@ -10,6 +10,7 @@ import type { Column } from './columns.ts'
 import type { Duck } from './database.ts'
 import type { SegmentWriter } from './segments.ts'
 import type { Stored } from './values.ts'
+import { makeFolder } from './make-folder.ts'
 
 /** The most rows that a DuckDB vector holds. */
 const chunkRows = 2048
@@ -115,7 +116,7 @@ export const openStage = async (
     },
     addLines: async (lines, count) => {
       if (segment === undefined) {
-        await mkdir(folder, { recursive: true })
+        await makeFolder(folder)
         segment = await openSegment(path.join(folder, `${(number += 1)}.lines`))
       }
       await segment.add(lines, count)

@@ -156,6 +156,9 @@ test('what is declared wrongly is told when connecting', () => {
   expect(wrong({ partitions: { parent: 'posts', fields: { user: 'id' } } })).toThrow('go round in a circle')
   expect(wrong({ changes: 'compare' })).toThrow('compare reads the whole list')
   expect(wrong({ map: (record: unknown) => record })).toThrow('wire and map belong together')
+  expect(wrong({ paging: { kind: 'tokens', next: 'next' } as never })).toThrow(
+    'there is no paging of the kind tokens; choose one of: token',
+  )
   const window = { windowMs: 0, from: time(0), since: { parameter: 'a' }, until: { parameter: 'b' } }
   expect(wrong({ path: 'posts', partitions: window })).toThrow('windowMs')
   expect(wrong({ path: 'posts', partitions: { ...window, windowMs: 1000, form: 'date' } })).toThrow('whole days')

@@ -220,7 +220,7 @@ test(
       { numRuns: runs, seed: Number(process.env['ECOKIT_SEED'] ?? 11) },
     )
     handOverCounts({ rows: taken, refused, broken })
-  // Enough of everything, or the property says nothing.
+    // Enough of everything, or the property says nothing.
     expect(taken).toBeGreaterThan(500)
     expect(refused).toBeGreaterThan(500)
     expect(broken).toBeGreaterThan(20)

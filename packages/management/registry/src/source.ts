@@ -118,7 +118,7 @@ export const readSource = (given: string): Source => {
   // Only the first: what the parser says after it is mostly about where it got lost.
   for (const error of [...document.errors, ...document.warnings].slice(0, 1)) {
     const [at] = error.pos
-    const unquoted = text.slice(0, at).endsWith("$") && text[at] === '{'
+    const unquoted = text.slice(0, at).endsWith('$') && text[at] === '{'
     problems.push(problemAt('', unquoted ? needsQuotes : syntaxMessage(error), error.pos))
   }
   if (problems.length > 0) return source(undefined)

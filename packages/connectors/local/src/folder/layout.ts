@@ -1,9 +1,10 @@
 import { createReadStream } from 'node:fs'
-import { mkdir, open, readFile, readdir, rename, rm, rmdir, stat, truncate } from 'node:fs/promises'
+import { open, readFile, readdir, rename, rm, rmdir, stat, truncate } from 'node:fs/promises'
 import path from 'node:path'
 import { crc32 } from 'node:zlib'
 import { fromJson, integrationError, toJson } from '@ecokit/contracts'
 import { z } from 'zod'
+import { makeFolder } from '../make-folder.ts'
 
 export const formats = ['parquet', 'csv', 'ndjson'] as const
 export type Format = (typeof formats)[number]
@@ -212,7 +213,7 @@ export const tidy = async (
     if (unsettled.has(piece) || (listed.has(name) && isLines(name))) continue
     if (listed.has(name)) {
       const target = path.join(directory, name)
-      if (name.includes('/')) await mkdir(path.dirname(target), { recursive: true })
+      if (name.includes('/')) await makeFolder(path.dirname(target))
       await rename(path.join(staged, name), target)
       if (name.includes('/')) await syncWay(directory, name)
       moved = true

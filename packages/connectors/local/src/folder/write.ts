@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import { cancelled, oneByOne, stopIfAborted } from '@ecokit/connect/writing'
 import { integrationError } from '@ecokit/contracts'
@@ -22,6 +21,7 @@ import type { FolderManifest, Part } from './layout.ts'
 import type { Pieces } from './pieces.ts'
 import type { FolderTable } from './read.ts'
 import type { FolderTarget } from './target.ts'
+import { makeFolder } from '../make-folder.ts'
 
 type AnyRow = Readonly<Record<string, unknown>>
 
@@ -43,7 +43,7 @@ export const writeFolder = async (target: FolderTarget, options: WriteOptions): 
   const failure = { partner, what: `cannot write table ${table.name} in ${folder}` }
   const waiting = { partner, signal: options.signal, converts: true }
   try {
-    await mkdir(staged, { recursive: true })
+    await makeFolder(staged)
   } catch (thrown) {
     throw databaseError(thrown, failure)
   }

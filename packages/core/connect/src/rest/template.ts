@@ -1,5 +1,5 @@
 import { integrationError } from '@ecokit/contracts'
-import type { AnyRecord, Manifest, RestStream } from '@ecokit/contracts'
+import type { AnyRecord, Manifest, RestPaging, RestStream, Stream } from '@ecokit/contracts'
 
 const placeholder = /\{([A-Za-z_][\w.]*)\}/g
 
@@ -46,12 +46,21 @@ export const placeholders = ({ base, path, query, headers, body }: RestStream): 
 const parentFields = ({ partitions }: RestStream): readonly string[] =>
   partitions !== undefined && 'fields' in partitions ? Object.keys(partitions.fields) : []
 
+const kinds: readonly RestPaging['kind'][] = ['token', 'offset', 'page', 'link', 'url']
 const units: Readonly<Record<number, string>> = { 1: 'milliseconds', 1000: 'whole seconds', 86_400_000: 'whole days' }
 /** What is wrong with a declared stream by itself, in words; undefined where nothing is. */
 export const restFault = (manifest: Manifest, name: string): string | undefined => {
   const { rest, cursor } = manifest.streams?.[name] ?? {}
   if (rest === undefined) return undefined
-  const { partitions, wire, map, incremental, changes, base } = rest
+  const { partitions, wire, map, incremental, changes, base, paging } = rest
+  // The compiler sees these too, but not everybody has one.
+  const columnsOf = (schema: Stream['schema']) => Object.keys('shape' in schema ? (schema.shape as object) : {})
+  const { schema, primaryKey = [] } = manifest.streams?.[name] ?? {}
+  const fields = schema === undefined ? [] : columnsOf(schema)
+  const absent = [...primaryKey, ...(cursor === undefined ? [] : [cursor])].find((field) => !fields.includes(field))
+  if (absent !== undefined && fields.length > 0) return `its schema has no field ${absent}`
+  if (paging !== undefined && !kinds.includes(paging.kind))
+    return `there is no paging of the kind ${paging.kind}; choose one of: ${kinds.join(', ')}`
   if ((wire === undefined) !== (map === undefined)) return 'wire and map belong together'
   if (incremental !== undefined && cursor === undefined) return 'incremental needs a cursor'
   if (changes === 'compare' && (partitions !== undefined || incremental !== undefined))
@@ -68,7 +77,7 @@ export const restFault = (manifest: Manifest, name: string): string | undefined 
   for (let at = partitions; ;) {
     const parent = manifest.streams?.[at.parent]
     if (parent?.rest === undefined) return `its parent ${at.parent} is no stream that is declared with rest`
-    const columns = Object.keys('shape' in parent.schema ? (parent.schema.shape as object) : {})
+    const columns = columnsOf(parent.schema)
     const unknown = Object.values(at.fields).find((field) => !columns.includes(field))
     if (unknown !== undefined) return `its parent ${at.parent} has no field ${unknown}`
     const above = parent.rest.partitions
