@@ -63,7 +63,10 @@ export const hasKind = (type: ColumnType, kinds: readonly string[]): boolean =>
 export const readsProven = (columns: readonly Column[]): boolean =>
   columns.every(({ type, schema }) => !hasKind(type, ['json', 'timestamp']) && !looseTimes(schema))
 
-/** How DuckDB's own JSON reader reads segments. */
+/**
+ * How DuckDB's own JSON reader reads segments. Not for objects that may be missing: where all rows of a chunk lack one, DuckDB 1.5.6 gives an object of nulls in its place,
+ * and one that is there with all its fields null is not the same.
+ */
 export const jsonReader = (columns: readonly Column[]): LineSource => {
   const spec = columns.map(({ name, type }) => `${literal(name)}: ${literal(readType(type))}`).join(', ')
   const select = columns
@@ -84,9 +87,14 @@ export const jsonReader = (columns: readonly Column[]): LineSource => {
   }
 }
 
-/** How the lines of a table are read; undefined where each must be parsed here. `ECOKIT_VECTORS=off` has DuckDB's own JSON reader read all of them. */
+/** How the lines of a table are read; undefined where each must be parsed here. `ECOKIT_VECTORS=off` has DuckDB's own JSON reader read whatever it can. */
 export const lineSource = (columns: readonly Column[]): LineSource | undefined => {
   if (!readsProven(columns)) return undefined
-  const reader = jsonReader(columns)
-  return process.env['ECOKIT_VECTORS'] === 'off' ? reader : vectorReader(columns, reader)
+  const vectors = process.env['ECOKIT_VECTORS'] === 'off' ? undefined : vectorReader(columns)
+  return (
+    vectors ??
+    (columns.every(({ type, optional }) => optional !== true || type.kind !== 'struct')
+      ? jsonReader(columns)
+      : undefined)
+  )
 }

@@ -2,8 +2,8 @@ import { closeSync, openSync, readSync } from 'node:fs'
 // DuckDB's functions below its API: they copy memory, and must be right.
 import native from '@duckdb/node-bindings'
 import { identifier } from '@ecokit/connect/writing'
-import { isIntegrationError } from '@ecokit/contracts'
-import { openFiller } from '@ecokit/json-scan'
+import { integrationError, isIntegrationError } from '@ecokit/contracts'
+import { openFiller, openScanner } from '@ecokit/json-scan'
 import type { DuckDBConnection, DuckDBDataChunk, DuckDBType } from '@duckdb/node-api'
 import type { FilledColumn, Filler, Form, Struct } from '@ecokit/json-scan'
 import { sqlType } from './columns.ts'
@@ -179,7 +179,7 @@ const openPieces = (file: string) => {
   }
 }
 
-/** True where the filler reads the first line: another order of the fields, say, is the other reader's business. */
+/** True where the filler reads the first line as it is written; lines in another order of the fields are written again. */
 const takes = (filler: Filler, file: string): boolean => {
   const pieces = openPieces(file)
   try {
@@ -199,11 +199,21 @@ const takes = (filler: Filler, file: string): boolean => {
 
 /**
  * How proven segments are read without DuckDB's JSON reader: their lines fill its vectors, and a table function hands them to any statement.
- * Tables with lists, maps or JSON, which have no vectors here, are read by `other`, and so are lines that are not written in the order of the columns.
+ * Undefined for tables with lists, maps or JSON, which have no vectors here.
  */
-export const vectorReader = (columns: readonly Column[], other: LineSource): LineSource => {
+export const vectorReader = (columns: readonly Column[]): LineSource | undefined => {
   const form = recordForm(columns)
-  if (form === undefined) return other
+  if (form === undefined) return undefined
+  /** The same lines in the order of the columns. */
+  const inOrder = (lines: Uint8Array): Uint8Array => {
+    const { chunks, rejected } = openScanner(form).lines(lines)
+    const [first] = rejected
+    if (first === undefined) return Buffer.concat(chunks)
+    throw integrationError('invalid_data', {
+      what: `line ${first.index + 1} of a segment is not a line of the form: ${first.field}: ${first.reason}`,
+      details: { stream: '', field: first.field },
+    })
+  }
   const idle: Filler[] = []
   const types = columns.map(({ type }) => filledType(type))
   const select = columns
@@ -217,7 +227,7 @@ export const vectorReader = (columns: readonly Column[], other: LineSource): Lin
     const first = idle.pop() ?? openFiller(form)
     idle.push(first)
     const [segment] = segments
-    if (segment !== undefined && !takes(first, segment.file)) return other(duck, connection, segments)
+    const ordered = segment === undefined || takes(first, segment.file)
     register(duck, connection)
     const open = new Set<() => void>()
     const scan = (): Scan => {
@@ -245,7 +255,7 @@ export const vectorReader = (columns: readonly Column[], other: LineSource): Lin
             }
             const lines = pieces?.next()
             if (lines !== undefined) {
-              filler.load(lines)
+              filler.load(ordered ? lines : inOrder(lines))
               continue
             }
             pieces?.close()

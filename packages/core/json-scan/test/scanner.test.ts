@@ -110,23 +110,27 @@ const runs = {
   seed: Number(process.env['ECOKIT_SEED'] ?? 20261122),
 }
 
-test('whatever is proved has the value that the object road gives, and whatever is refused is refused by it for the same reason', () => {
-  let proved = 0
-  fc.assert(
-    fc.property(damaged, (bytes) => {
-      const plain = judged(scanPlain, bytes)
-      expect(judged(scanWasm, bytes)).toEqual(plain)
-      // The damage may have made two records of one, or no page.
-      if ('broken' in plain || plain.count + plain.rejected.length !== 1) return
-      if (plain.count === 1 && plain.exceptions === 0) proved++
-      const verdict = decide(form, bytes)
-      const again = plain.count === 1 ? decide(form, Buffer.from(plain.text.trim())) : plain.rejected[0]
-      expect(again).toMatchObject(verdict)
-    }),
-    runs,
-  )
-  expect(proved).toBeGreaterThan(1000)
-})
+test(
+  'whatever is proved has the value that the object road gives, and whatever is refused is refused by it for the same reason',
+  { timeout: 3_600_000 },
+  () => {
+    let proved = 0
+    fc.assert(
+      fc.property(damaged, (bytes) => {
+        const plain = judged(scanPlain, bytes)
+        expect(judged(scanWasm, bytes)).toEqual(plain)
+        // The damage may have made two records of one, or no page.
+        if ('broken' in plain || plain.count + plain.rejected.length !== 1) return
+        if (plain.count === 1 && plain.exceptions === 0) proved++
+        const verdict = decide(form, bytes)
+        const again = plain.count === 1 ? decide(form, Buffer.from(plain.text.trim())) : plain.rejected[0]
+        expect(again).toMatchObject(verdict)
+      }),
+      runs,
+    )
+    expect(proved).toBeGreaterThan(1000)
+  },
+)
 
 /** What lines come to when each is cut by hand and decided alone. */
 const oracle = (bytes: Buffer): { readonly rows: readonly string[]; readonly rejected: readonly object[] } => {
@@ -143,7 +147,7 @@ const oracle = (bytes: Buffer): { readonly rows: readonly string[]; readonly rej
   return { rows, rejected }
 }
 
-test('lines are judged as the object road judges each alone, whatever ends them', () => {
+test('lines are judged as the object road judges each alone, whatever ends them', { timeout: 3_600_000 }, () => {
   let broken = 0
   let proved = 0
   const between = fc.constantFrom('\n', '\n', '\n', '\r\n', '\n\n', '\n \t\r\n', '\r\r\n', ' \n ')
