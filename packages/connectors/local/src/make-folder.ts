@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 
 const codeOf = (thrown: unknown): unknown => (thrown instanceof Error && 'code' in thrown ? thrown.code : undefined)
@@ -7,7 +7,7 @@ const makeOne = async (folder: string): Promise<void> => {
   try {
     await mkdir(folder)
   } catch (thrown) {
-    if (codeOf(thrown) !== 'EEXIST') throw thrown
+    if (codeOf(thrown) !== 'EEXIST' || !(await stat(folder)).isDirectory()) throw thrown
   }
 }
 

@@ -13,6 +13,7 @@ test('folders are made with those above them, also twice and side by side', asyn
   expect((await stat(deep)).isDirectory()).toBe(true)
   await writeFile(path.join(folder, 'file'), '')
   await expect(makeFolder(path.join(folder, 'file', 'below'))).rejects.toThrow('ENOTDIR')
+  await expect(makeFolder(path.join(folder, 'file'))).rejects.toThrow('EEXIST')
   await rm(folder, { recursive: true })
 })
 
