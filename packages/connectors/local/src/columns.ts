@@ -20,8 +20,6 @@ export interface Column {
   readonly type: ColumnType
   /** The field's own JSON Schema. */
   readonly schema: JsonSchema
-  /** May be missing from a record. */
-  readonly optional?: boolean
 }
 
 const sqlNames: Readonly<Record<Scalar | 'json', string>> = {
@@ -107,12 +105,7 @@ export const columnsOf = (table: Discovered, partner: string): readonly Column[]
     return other === undefined ? undefined : `differs from ${other} only by case, which DuckDB does not tell apart`
   }
   return fieldsOf(table, partner, (name, what) => (what === 'column' ? twice(name) : undefined)).map(
-    ([name, schema]) => ({
-      name,
-      type: columnType(schema, table.schema),
-      schema: isSchema(schema) ? schema : {},
-      optional: !Array.isArray(table.schema['required']) || !table.schema['required'].includes(name),
-    }),
+    ([name, schema]) => ({ name, type: columnType(schema, table.schema), schema: isSchema(schema) ? schema : {} }),
   )
 }
 

@@ -63,10 +63,7 @@ export const hasKind = (type: ColumnType, kinds: readonly string[]): boolean =>
 export const readsProven = (columns: readonly Column[]): boolean =>
   columns.every(({ type, schema }) => !hasKind(type, ['json', 'timestamp']) && !looseTimes(schema))
 
-/**
- * How DuckDB's own JSON reader reads segments. Not for objects that may be missing: where all rows of a chunk lack one, DuckDB 1.5.6 gives an object of nulls in its place,
- * and one that is there with all its fields null is not the same.
- */
+/** How DuckDB's own JSON reader reads segments. Left to guess, it takes a line that has none of a table's fields for the value of its only column. */
 export const jsonReader = (columns: readonly Column[]): LineSource => {
   const spec = columns.map(({ name, type }) => `${literal(name)}: ${literal(readType(type))}`).join(', ')
   const select = columns
@@ -81,20 +78,14 @@ export const jsonReader = (columns: readonly Column[]): LineSource => {
     // The reader takes twice this much memory at once, and a line must fit into it.
     const size = Math.max(1_000_000, ...segments.map(({ longest }) => longest + 16))
     return Promise.resolve({
-      from: `(SELECT ${select} FROM read_json([${files}], format = 'newline_delimited', columns = {${spec}}, maximum_object_size = ${size}, compression = 'uncompressed', hive_partitioning = false))`,
+      from: `(SELECT ${select} FROM read_json([${files}], format = 'newline_delimited', columns = {${spec}}, records = 'true', maximum_object_size = ${size}, compression = 'uncompressed', hive_partitioning = false))`,
       close: () => undefined,
     })
   }
 }
 
-/** How the lines of a table are read; undefined where each must be parsed here. `ECOKIT_VECTORS=off` has DuckDB's own JSON reader read whatever it can. */
+/** How the lines of a table are read; undefined where each must be parsed here. `ECOKIT_VECTORS=off` has DuckDB's own JSON reader read all of them. */
 export const lineSource = (columns: readonly Column[]): LineSource | undefined => {
   if (!readsProven(columns)) return undefined
-  const vectors = process.env['ECOKIT_VECTORS'] === 'off' ? undefined : vectorReader(columns)
-  return (
-    vectors ??
-    (columns.every(({ type, optional }) => optional !== true || type.kind !== 'struct')
-      ? jsonReader(columns)
-      : undefined)
-  )
+  return (process.env['ECOKIT_VECTORS'] === 'off' ? undefined : vectorReader(columns)) ?? jsonReader(columns)
 }
