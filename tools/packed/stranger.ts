@@ -8,6 +8,7 @@ const limitBytes = 15 * 1024 * 1024
 /** What the MLflow connector is made of; everything else on disk comes from third parties. */
 const needed = [
   'contracts',
+  'json-scan',
   'http',
   'auth',
   'connect',
