@@ -1,16 +1,10 @@
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { connect } from '@ecokit/connect'
-import { httpSink } from '@ecokit/connector-http-sink'
-import type { AnyConnection } from '@ecokit/contracts'
 import { openStore } from '@ecokit/store'
 import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
 import { sync } from '../src/index.ts'
 import { seal, unseal } from '../src/seal.ts'
 import type { FlowState } from '../src/state.ts'
-import { items, newTable, sourceOf } from './support.ts'
+import { hookSink, items, newTable, sourceOf } from './support.ts'
 
 const stateOf = (source: Readonly<Record<string, unknown>>): FlowState => ({
   flow: 1,
@@ -57,18 +51,9 @@ test('no changed bit of a state goes unseen, or it changes nothing that is read'
 })
 
 test('a checkpoint that the disk changed stops an incremental read; a full one starts anew', async () => {
-  const server = createServer((request, response) => request.resume().on('end', () => response.end('{}')))
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
-  const sink = connect(httpSink, { name: 'hook', config: { url }, credentials: { scheme: 'none' } }) as AnyConnection
+  const sink = await hookSink()
   const store = await openStore(':memory:')
-  onTestFinished(async () => {
-    await sink.close()
-    await store.close()
-    server.closeAllConnections()
-    server.close()
-  })
+  onTestFinished(() => store.close())
   const streams = [{ stream: 'items' }]
   const pipeline = { name: 'p', source: sourceOf(newTable(items(25))), sink, sinkName: 'upsert', streams }
   expect((await sync({ pipeline, store })).status).toBe('completed')

@@ -1,8 +1,12 @@
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { connect } from '@ecokit/connect'
+import { httpSink } from '@ecokit/connector-http-sink'
 import { defineConnector, int64, sink, stream } from '@ecokit/contracts'
 import type { AnyConnection, Batch, Checkpoint, ReadOptions, WriteOptions, Writer } from '@ecokit/contracts'
 import { openStore, type Store } from '@ecokit/store'
@@ -207,4 +211,19 @@ export const only = (result: { readonly streams: readonly StreamRun[] }): Stream
   const [first] = result.streams
   if (first === undefined) throw new Error('no streams')
   return first
+}
+
+/** A partner `hook` over HTTP that takes everything and can neither list nor remove it. */
+export const hookSink = async (): Promise<AnyConnection> => {
+  const server = createServer((request, response) => request.resume().on('end', () => response.end('{}')))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  const hook = connect(httpSink, { name: 'hook', config: { url }, credentials: { scheme: 'none' } })
+  onTestFinished(async () => {
+    await hook.close()
+    server.closeAllConnections()
+    server.close()
+  })
+  return hook
 }
