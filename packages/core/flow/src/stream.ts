@@ -150,8 +150,8 @@ const copy = async (
     const deleted = batch.deleted?.length ?? 0
     uncommittedBytes += bytes
     if (count + deleted === 0) return
-    // A commit waits for these: they can be stored while the sink writes.
-    if (uncommittedBytes >= runner.commitBytes) account.start()
+    // The next commit waits for these: they can be stored while the sink writes. A pass that commits only at its end waits for none.
+    if (pass.stepwise && uncommittedBytes >= runner.commitBytes) account.start()
     const written = await current.writer.write(batch, { signal })
     const settled = settle(sink.name, disposition === 'merge', count, written)
     await account.putAside(refused(batch, written))
