@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { resolve } from 'node:path'
 
@@ -17,6 +17,8 @@ export interface Sample {
 
 /** Runs a variant's file in a fresh Node, so that imports, memory and CPU are its own; the last line that it prints is its sample. */
 export const sample = async (file: string, args: readonly string[]): Promise<Sample> => {
+  // What the one before left to be written is not paid for by this one.
+  if (process.platform !== 'win32') execFileSync('sync')
   const child = spawn(process.execPath, [resolve(import.meta.dirname, file), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
@@ -77,15 +79,20 @@ export interface Summary {
   /** Against the first variant of the same rounds, median of the rounds' own ratios. */
   readonly rateRatio: number
   readonly cpuRatio: number
+  /** The same against another variant than the first, which runs right before this one. */
+  readonly against?: { readonly variant: string; readonly rateRatio: number; readonly cpuRatio: number }
 }
-/** Medians, and ratios to the first row, round by round. */
-export const summarise = (rows: readonly Row[]): readonly Summary[] => {
-  const base = rows[0]?.samples ?? []
+/** Medians, and ratios to the first row, round by round; `against` names other variants to compare one with. */
+export const summarise = (rows: readonly Row[], against: Readonly<Record<string, string>> = {}): readonly Summary[] => {
   const rate = (one: Sample): number => one.count / one.seconds
   const cpu = (one: Sample): number => (one.cpuSeconds / one.count) * 1e6
   return rows.map(({ variant, samples }) => {
-    const ratio = (pick: (one: Sample) => number): number =>
-      median(samples.map((one, round) => pick(one) / pick(base[round] ?? one)))
+    const ratios = (other: Row | undefined) => {
+      const ratio = (pick: (one: Sample) => number): number =>
+        median(samples.map((one, round) => pick(one) / pick(other?.samples[round] ?? one)))
+      return { rateRatio: ratio(rate), cpuRatio: ratio(cpu) }
+    }
+    const other = rows.find((one) => one.variant === against[variant])
     const p50 = samples.flatMap((one) => (one.p50Us === undefined ? [] : [one.p50Us]))
     return {
       variant,
@@ -93,8 +100,8 @@ export const summarise = (rows: readonly Row[]): readonly Summary[] => {
       cpuUsEach: median(samples.map(cpu)),
       peakMb: median(samples.map((one) => one.peakMb)),
       ...(p50.length === 0 ? {} : { p50Us: median(p50) }),
-      rateRatio: ratio(rate),
-      cpuRatio: ratio(cpu),
+      ...ratios(rows[0]),
+      ...(other !== undefined && { against: { variant: other.variant, ...ratios(other) } }),
     }
   })
 }
@@ -104,8 +111,13 @@ export const print = (title: string, unit: string, rows: readonly Summary[]): vo
   console.log(
     `  ${'variant'.padEnd(34)}${`${unit}/s`.padStart(11)}${'x rate'.padStart(9)}${`CPU us/${unit.replace(/s$/, '')}`.padStart(13)}${'x CPU'.padStart(8)}${'p50 us'.padStart(9)}${'peak MB'.padStart(9)}`,
   )
-  for (const row of rows)
+  for (const row of rows) {
     console.log(
       `  ${row.variant.padEnd(34)}${Math.round(row.perSecond).toLocaleString('en').padStart(11)}${row.rateRatio.toFixed(2).padStart(9)}${row.cpuUsEach.toFixed(1).padStart(13)}${row.cpuRatio.toFixed(2).padStart(8)}${(row.p50Us?.toFixed(0) ?? '').padStart(9)}${row.peakMb.toFixed(0).padStart(9)}`,
     )
+    if (row.against !== undefined) {
+      const { variant, rateRatio, cpuRatio } = row.against
+      console.log(`    against "${variant}": ${rateRatio.toFixed(2)} x rate, ${cpuRatio.toFixed(2)} x CPU`)
+    }
+  }
 }

@@ -95,6 +95,10 @@ const pages = (): Promise<readonly Summary[]> =>
         'flow: incremental, by its cursor': variant('incremental'),
         'flow: the same, commit each 10,000': variant('checkpoints'),
       }),
+      {
+        'flow: 1% of bad records': 'flow: filled vectors',
+        'flow: the same, commit each 10,000': 'flow: incremental, by its cursor',
+      },
     )
   })
 

@@ -49,7 +49,8 @@ const page = (from: number, total: number, bad: boolean): readonly Buffer[] => {
 }
 
 const total = Number(process.argv[2] ?? 1_000_000)
-for (let from = 0; from < Math.min(total, kept); from += pageSize) page(from, total, false)
+for (let from = 0; from < Math.min(total, kept); from += pageSize)
+  for (const bad of [false, true]) page(from, total, bad)
 const ping = Buffer.from(JSON.stringify({ id: 'ping-1', value: 42, text: 'x'.repeat(60) }))
 const server = createServer((request, reply) => {
   const url = new URL(request.url ?? '/', 'http://local')
