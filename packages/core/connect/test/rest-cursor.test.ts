@@ -310,3 +310,97 @@ test('numbers that are times keep their fractions in bounds, and have a lag in w
   const windows = { partitions: { windowMs: 1000, from: '2026-01-01T00:00:00Z', since, until: since } }
   expect(cursor(z.int(), windows).less('1700000000000', 5_000)).toBe('1699999995000')
 })
+
+describe('what changes while a pass runs', () => {
+  const minute = (count: number) => new Date(Date.UTC(2026, 0, 1, 0, count)).toISOString()
+  const cursors: readonly [string, (at: string) => unknown, z.ZodType, TimeForm | undefined][] = [
+    ['times', (at) => at, Row.shape.at, undefined],
+    ['epoch milliseconds', (at) => Date.parse(at), z.int(), 'epoch_ms'],
+    ['epoch seconds', (at) => Date.parse(at) / 1000, z.int(), 'epoch_s'],
+  ]
+  test.each(cursors)('is handed on by the next one: %s', async (_name, of, schema, form) => {
+    const all = Array.from({ length: 6 }, (_, id) => ({ id, name: 'old', at: of(minute(id)) }))
+    let now = Date.UTC(2026, 0, 1, 1)
+    const { url } = await serve(({ query }, count) => {
+      const from = Number(query['after'] ?? 0)
+      if (count === 2) {
+        // Behind the page that was read already, and below what the last page is about to hold.
+        Object.assign(all[0]!, { name: 'new', at: of(minute(60)) })
+        Object.assign(all[5]!, { name: 'new', at: of(minute(61)) })
+      }
+      const least =
+        query['since'] === undefined ? undefined : form === undefined ? query['since'] : Number(query['since'])
+      return {
+        body: slice(
+          all.filter(({ at }) => least === undefined || (at as string) >= (least as string)),
+          from,
+          2,
+        ),
+      }
+    })
+    const clock = { now: () => now, sleep: () => Promise.resolve() }
+    const declaration = declare({ since: { parameter: 'since' }, ...(form && { form }) }).rows
+    const streams = { rows: { ...declaration, schema: Row.extend({ name: z.string(), at: schema }) } }
+    const connection = openStreams(url, streams, { runtime: { clock } })
+    const first = await readAll(connection, 'rows')
+    expect(first.rows.map(({ name }) => name)).toEqual(['old', 'old', 'old', 'old', 'old', 'new'])
+    now += 3_600_000
+    const next = await readAll(connection, 'rows', { checkpoint: first.checkpoint })
+    expect(next.rows.map(({ id, name }) => [id, name])).toEqual([
+      [0, 'new'],
+      [5, 'new'],
+    ])
+    const last = await readAll(connection, 'rows', { checkpoint: next.checkpoint })
+    expect(ids(last.rows)).toEqual([5])
+  })
+
+  test.each([true, false])('a record that is dated into the future hides none (ordered: %s)', async (ordered) => {
+    const all = [
+      { id: 0, at: minute(0) },
+      { id: 1, at: '2099-01-01T00:00:00Z' },
+    ]
+    const { url } = await serve(({ query }) => ({
+      body: slice(
+        all.filter(({ at }) => at >= (query['since'] ?? '')),
+        Number(query['after'] ?? 0),
+        1,
+      ),
+    }))
+    let now = Date.UTC(2026, 0, 1, 1)
+    const clock = { now: () => now, sleep: () => Promise.resolve() }
+    const connection = openStreams(url, declare({ since: { parameter: 'since' }, ordered }), { runtime: { clock } })
+    const first = await readAll(connection, 'rows')
+    expect(ids(first.rows)).toEqual([0, 1])
+    now += 3_600_000
+    all.splice(1, 0, { id: 2, at: minute(90) })
+    const next = await readAll(connection, 'rows', { checkpoint: first.checkpoint })
+    expect(ids(next.rows)).toEqual([2, 1])
+    // A clock that is wrong by years takes nothing back.
+    now = Date.UTC(1999, 0, 1)
+    const last = await readAll(connection, 'rows', { checkpoint: next.checkpoint })
+    expect(last.checkpoint).toEqual(next.checkpoint)
+  })
+
+  test('a day is handed on again until it is over, where the partner has no filter', async () => {
+    const all = [
+      { id: 0, at: '2026-01-01' },
+      { id: 1, at: '2026-01-02' },
+    ]
+    const { url } = await serve(({ query }) => ({ body: slice(all, Number(query['after'] ?? 0), 9) }))
+    let now = Date.UTC(2026, 0, 2, 9)
+    const clock = { now: () => now, sleep: () => Promise.resolve() }
+    const declaration = declare(undefined).rows
+    const streams = { rows: { ...declaration, schema: z.object({ id: z.int(), at: z.iso.date() }) } }
+    const connection = openStreams(url, streams, { runtime: { clock } })
+    const morning = await readAll(connection, 'rows')
+    expect(morning.checkpoint).toEqual({ rest: 1, cursor: '2026-01-01' })
+    now = Date.UTC(2026, 0, 2, 17)
+    all.push({ id: 2, at: '2026-01-02' })
+    const evening = await readAll(connection, 'rows', { checkpoint: morning.checkpoint })
+    expect(ids(evening.rows)).toEqual([1, 2])
+    now = Date.UTC(2026, 0, 3, 9)
+    const over = await readAll(connection, 'rows', { checkpoint: evening.checkpoint })
+    expect(over.checkpoint).toEqual({ rest: 1, cursor: '2026-01-02' })
+    expect((await readAll(connection, 'rows', { checkpoint: over.checkpoint })).rows).toEqual([])
+  })
+})

@@ -7,8 +7,12 @@ export interface Cursor {
   readonly kind: 'time' | 'date' | 'number' | 'text'
   /** Below, at or above zero. */
   readonly compare: (one: string, other: string) => number
+  /** True for one that is a time in any way. */
+  readonly isTime: boolean
   /** The value so many milliseconds before; for what is no time the value itself. */
   readonly less: (value: string, milliseconds: number) => string
+  /** The value, or this time (epoch milliseconds) where it lies behind it; for what is no time the value itself. */
+  readonly most: (value: string, milliseconds: number) => string
   /** As the partner takes it; what its form cannot say is rounded down, or up. */
   readonly sent: (value: string, form: TimeForm | 'as_is' | undefined, round?: 'up') => string
   /** Epoch milliseconds, rounded down; undefined for what is no time. */
@@ -97,19 +101,25 @@ export const cursorOf = ({ schema, cursor: field, rest }: Stream): Cursor | unde
     const [whole = '', fraction = ''] = value.split('.')
     return floor(BigInt(whole + fraction) * unit, 10n ** BigInt(fraction.length))
   }
+  // A number that windows of time are cut by is a time.
+  const counts = windowed || rest?.incremental?.form?.startsWith('epoch') === true
+  const isTime = kind === 'time' || kind === 'date' || (kind === 'number' && counts)
+  const written = (at: bigint): string =>
+    kind === 'date' ? dateOf(at) : kind === 'time' ? isoOf(at) : String(floor(at, unit))
   return {
     field,
     kind,
+    isTime,
     compare: kind === 'time' ? compareTimes : kind === 'number' ? compareNumbers : compareTexts,
     less: (value, milliseconds) => {
       if (milliseconds === 0) return value
-      const at = micros(value)
-      // A number that windows of time are cut by is a time.
-      const counts = windowed || rest?.incremental?.form?.startsWith('epoch') === true
-      if (at === undefined || kind === 'text' || (kind === 'number' && !counts)) return value
-      const moved = at - BigInt(Math.round(milliseconds)) * 1000n
-      if (kind === 'date') return dateOf(moved)
-      return kind === 'time' ? isoOf(moved) : String(floor(moved, unit))
+      const at = isTime ? micros(value) : undefined
+      return at === undefined ? value : written(at - BigInt(Math.round(milliseconds)) * 1000n)
+    },
+    most: (value, milliseconds) => {
+      const at = isTime ? micros(value) : undefined
+      const latest = BigInt(milliseconds) * 1000n
+      return at === undefined || at <= latest ? value : written(latest)
     },
     sent: (value, form = kind === 'time' ? 'iso' : 'as_is', round) => {
       const at = form === 'as_is' ? undefined : micros(value)

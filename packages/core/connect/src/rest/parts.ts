@@ -104,12 +104,12 @@ const halfReadFirst = async function* (parts: AsyncIterable<Part>, half: string)
 
 /** Parts that are read side by side and handed on in their order. */
 export const readParts = async function* (reading: Reading, read: Read): AsyncGenerator<Batch<AnyRecord>> {
-  const { rest, before, refuse, options, pages, now, partner, name } = reading
+  const { rest, before, refuse, options, pages, partner, name } = reading
   const { partitions } = rest
   if (partitions === undefined) return
   const wanted = reading.pass.window?.partition
   const windows = 'windowMs' in partitions ? partitions : undefined
-  let pass: Pass = windows === undefined ? reading.pass : { end: now(), ...reading.pass }
+  let { pass } = reading
   const finished = keysIn(pass.finished)
   const known = keysIn(before.known)
   const resumed = pass

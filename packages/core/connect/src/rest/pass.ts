@@ -35,14 +35,17 @@ export interface Reading extends RestReading {
 export const higher = (cursor: Cursor, one: string | undefined, other: string | undefined): string | undefined =>
   one === undefined || (other !== undefined && cursor.compare(other, one) > 0) ? other : one
 
+/** Whether the partner is asked for what lies behind the cursor, the value itself included; it is looked for in all records otherwise. */
+const isAsked = ({ incremental, partitions }: RestStream): boolean =>
+  incremental !== undefined || (partitions !== undefined && 'windowMs' in partitions)
+
 /** Which values of the cursor a pass hands on, from where it goes on. */
 export const boundsOf = ({ cursor, rest, pass, lagMs }: Reading, from: string | undefined): Bounds => {
   const { since, until } = pass.window ?? {}
   if (since !== undefined || until !== undefined) return { since, until, window: true }
   if (cursor === undefined || from === undefined) return {}
   const at = cursor.less(from, lagMs)
-  const asked = rest.incremental !== undefined || (rest.partitions !== undefined && 'windowMs' in rest.partitions)
-  return asked ? { since: at } : { after: at }
+  return isAsked(rest) ? { since: at } : { after: at }
 }
 /** The values of config and partition, and the parameters for these bounds. */
 export const askedOf = ({ config, rest, cursor }: Reading, { since, until }: Bounds, fields: AnyRecord = {}): Asked => {
@@ -77,11 +80,26 @@ export const sieve = ({ cursor }: Reading, bounds: Bounds, highest: string | und
   }
 }
 
+const secondMs = 1000
+const dayMs = 86_400_000
+/**
+ * The cursor behind which the next pass begins. Never behind the time at which this one began: what changed while it ran may lie below a value that was
+ * seen elsewhere, and one record that is dated into the future would hide all others until then. A second less, as many partners write whole seconds;
+ * a day is not over where what has its date is not handed on again.
+ */
+export const reachedOf = ({ before, cursor, rest }: Reading, { end, highest }: Pass): string | undefined => {
+  if (cursor === undefined) return undefined
+  const less = cursor.kind === 'date' && !isAsked(rest) ? dayMs : secondMs
+  const reached = highest === undefined || end === undefined ? highest : cursor.most(highest, end - less)
+  return higher(cursor, before.cursor, reached)
+}
+
 /** What holds when a pass is complete. */
-export const conclude = ({ before, cursor, partial, rest }: Reading, pass: Pass): State => {
+export const conclude = (reading: Reading, pass: Pass): State => {
+  const { before, cursor, partial, rest } = reading
   if (partial) return before
   if (cursor === undefined) return { rest: 1, done: true }
-  const reached = higher(cursor, before.cursor, pass.highest)
+  const reached = reachedOf(reading, pass)
   const known = rest.partitions !== undefined && 'fields' in rest.partitions ? (pass.finished ?? '') : undefined
   return { rest: 1, ...(reached !== undefined && { cursor: reached }), ...(known !== undefined && { known }) }
 }

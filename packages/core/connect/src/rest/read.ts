@@ -8,7 +8,7 @@ import type { Cursor } from './cursor.ts'
 import { openPages } from './pages.ts'
 import type { Asked } from './pages.ts'
 import { readParts } from './parts.ts'
-import { askedOf, boundsOf, conclude, higher, sieve } from './pass.ts'
+import { askedOf, boundsOf, conclude, higher, reachedOf, sieve } from './pass.ts'
 import type { Reading, RestReading } from './pass.ts'
 import { roadOf } from './road.ts'
 import { state } from './state.ts'
@@ -25,8 +25,12 @@ const readList = async function* (reading: Reading): AsyncGenerator<Batch<AnyRec
   const again = (): Asked => {
     // What an ordered pass has reached is stored already.
     const from = moves ? higher(cursor, pass.from, before.cursor) : pass.from
-    const { window } = pass
-    pass = { ...(from !== undefined && { from }), ...(window !== undefined && { window }) }
+    const { window, end } = pass
+    pass = {
+      ...(from !== undefined && { from }),
+      ...(window !== undefined && { window }),
+      ...(end !== undefined && { end }),
+    }
     const anew = boundsOf(reading, from)
     seen = sieve(reading, anew, undefined)
     return askedOf(reading, anew)
@@ -36,7 +40,7 @@ const readList = async function* (reading: Reading): AsyncGenerator<Batch<AnyRec
     const rows = seen.keep(page.rows)
     const highest = seen.highest()
     pass = { ...pass, ...(highest !== undefined && { highest }) }
-    const reached = moves ? higher(cursor, before.cursor, highest) : before.cursor
+    const reached = moves ? reachedOf(reading, pass) : before.cursor
     const now = { ...before, ...(reached !== undefined && { cursor: reached }) }
     const after: State =
       page.next === undefined ? conclude(reading, pass) : { ...now, pass: { ...pass, place: page.next } }
@@ -74,7 +78,9 @@ const begin = (given: RestReading, declared: Stream, rest: RestStream): Reading 
     options.checkpoint === undefined ? { rest: 1 as const } : readCheckpoint(partner, name, state, options.checkpoint)
   const same = under !== undefined && JSON.stringify(under.window) === JSON.stringify(window)
   const from = window === undefined ? before.cursor : undefined
-  const fresh: Pass = { ...(from !== undefined && { from }), ...(window !== undefined && { window }) }
+  const isTimed = cursor?.isTime === true || (rest.partitions !== undefined && 'windowMs' in rest.partitions)
+  const end = isTimed ? { end: given.now() } : {}
+  const fresh: Pass = { ...end, ...(from !== undefined && { from }), ...(window !== undefined && { window }) }
   const { columns } = options
   const hidden = cursor !== undefined && columns !== undefined && !columns.includes(cursor.field)
   const schema = columnsOf(partner, name, declared.schema, hidden ? [...columns, cursor.field] : columns)
@@ -95,7 +101,7 @@ const begin = (given: RestReading, declared: Stream, rest: RestStream): Reading 
     rest,
     cursor,
     before,
-    pass: same ? under : fresh,
+    pass: same ? { ...end, ...under } : fresh,
     partial: window !== undefined,
     lagMs: options.lagMs ?? rest.incremental?.lagMs ?? 0,
     refuse: refuser(partner, name, options.onInvalid),

@@ -34,7 +34,7 @@ const pass = z.strictObject({
   part: z.string().optional(),
   /** Digests of the parts that are done, one behind the other. */
   finished: z.string().optional(),
-  /** Where the windows of time end, in epoch milliseconds: a clock that jumps does not change a pass. */
+  /** When the pass began, in epoch milliseconds, where the cursor is a time: windows end there, and so does the cursor that it leaves. A clock that jumps does not change a pass. */
   end: z.number().optional(),
   /** Of the slices read so far in this round. */
   digests: z.array(z.string()).optional(),
