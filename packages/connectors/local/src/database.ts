@@ -11,7 +11,16 @@ import { makeFolder } from './make-folder.ts'
 
 export type Duck = typeof DuckModule
 /** DuckDB itself: 70 MB of native code, so it is loaded at its first use and never by importing the connector. */
-export const loadDuck = (): Promise<Duck> => import('@duckdb/node-api')
+export const loadDuck = async (): Promise<Duck> => {
+  const [duck, { textDecoder }] = await Promise.all([
+    import('@duckdb/node-api'),
+    import('@duckdb/node-api/lib/vectors/dataAccessors.js'),
+  ])
+  // Theirs drops a byte order mark at the beginning of every text, which is part of the value.
+  textDecoder.decode = exactTexts.decode.bind(exactTexts)
+  return duck
+}
+const exactTexts = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** Extensions are never fetched: nothing in this package goes to the network. */
 export const settings = { autoinstall_known_extensions: 'false', autoload_known_extensions: 'false' } as const

@@ -306,3 +306,16 @@ test('a refused writer leaves no lock behind: another process opens the file', a
     stderr: '',
   })
 })
+
+test('a table whose name differs only by case is refused, and the other keeps its rows', async () => {
+  const { connection } = await openLake()
+  const named = (name: string) => writing(table({ a: { type: 'integer' } }, ['a'], name), { disposition: 'overwrite' })
+  await put(connection, named('Runs'), [{ a: 1 }])
+  for (const disposition of ['append', 'overwrite', 'merge'] as const)
+    await expect(openWriter(connection, { ...named('runs'), disposition })).rejects.toMatchObject({
+      code: 'conflict',
+      message: expect.stringContaining('table runs: the file has a table Runs') as string,
+    })
+  await put(connection, named('Runs'), [{ a: 1 }, { a: 2 }])
+  expect(await readAll(connection, 'Runs')).toEqual([{ a: 1 }, { a: 2 }])
+})

@@ -6,9 +6,16 @@ import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { discoverAll, openBoth, put, readAll, sinks, table, writing } from './support.ts'
 
-const text = fc
-  .string({ unit: 'binary' })
-  .filter((value) => (value as unknown as { isWellFormed(): boolean }).isWellFormed())
+const text = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc
+      .string({ unit: 'binary' })
+      .filter((value) => (value as unknown as { isWellFormed(): boolean }).isWellFormed()),
+  },
+  // A byte order mark is part of a value.
+  { weight: 1, arbitrary: fc.constantFrom('\ufeff', '\ufeffa', `\ufeff\ufeff${'x'.repeat(12)}`) },
+)
 const key = fc.oneof(text, fc.constantFrom('__proto__', 'constructor', '', 'a"b', "a'b", 'ä'))
 const whole = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })
 const real = fc.oneof(fc.double(), fc.constantFrom(NaN, Infinity, -Infinity, -0, 5e-324, 1.7976931348623157e308, 0.1))

@@ -147,6 +147,22 @@ test('a parent that cannot name its part is put aside; without a place for it th
   expect((await failure(() => connection.read?.('posts'))).code).toBe('invalid_data')
 })
 
+test('a parent whose value no address can hold is put aside, and the other parts are read', async () => {
+  const { url, asked } = await serve(({ path }) =>
+    path === '/users' ? { body: [{ login: '..' }, { login: { a: 1 } }, { login: 'b' }] } : { body: [{ id: path }] },
+  )
+  const users = declared({ schema: z.object({ login: z.unknown() }), rest: { path: 'users' } })
+  const partitions = { parent: 'users', fields: { user: 'login' } }
+  const posts = declared({ schema: z.object({ id: z.string() }), rest: { path: 'users/{user}/posts', partitions } })
+  const { rows, refused } = await readAll(openStreams(url, { users, posts }), 'posts')
+  expect(rows).toEqual([{ id: '/users/b/posts' }])
+  expect(asked).toHaveLength(2)
+  expect(refused).toMatchObject([
+    { field: 'login', reason: expect.stringContaining('a record of the parent users: no value') as string },
+    { field: 'login' },
+  ])
+})
+
 test('what is declared wrongly is told when connecting', () => {
   const wrong = (rest: Partial<RestStream>) => () => openStreams('http://127.0.0.1:1', streams(rest))
   expect(wrong({ partitions: { parent: 'nobody', fields: {} } })).toThrow('its parent nobody is no stream')

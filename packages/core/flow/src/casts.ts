@@ -64,12 +64,20 @@ const not = (what: string, value: unknown): Refused =>
 
 const toInteger = (value: unknown): unknown => {
   const text = numberText(value)
-  // Of two texts for one number, as 1 and 1.0, two keys would become one.
-  if (text === undefined || (typeof value === 'string' && !/^-?\d+$/.test(value))) return not('a whole number', value)
+  // Of two texts for one number, as 1 and 1.0 or 0 and -0, two keys would become one.
+  if (text === undefined || (typeof value === 'string' && !/^(?:0|-?[1-9]\d*)$/.test(value)))
+    return not('a whole number', value)
   const row = decided({ kind: 'integer' }, text)
   if (typeof row !== 'string') return row
   const whole = BigInt(row)
   return Number.isSafeInteger(Number(whole)) ? Number(whole) : whole
+}
+/** The digits of a number and where its point stands, the same for every way to write it. */
+const digitsOf = (text: string): string => {
+  const [, whole = '', fraction = '', exponent = '0'] = /^-?(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(text) ?? []
+  const all = `${whole}${fraction}`.replace(/^0+/, '')
+  const digits = all.replace(/0+$/, '')
+  return digits === '' ? '0' : `${digits}e${Number(exponent) - fraction.length + all.length - digits.length}`
 }
 const toNumber = (value: unknown): unknown => {
   const text = numberText(value)
@@ -78,7 +86,7 @@ const toNumber = (value: unknown): unknown => {
   const row = decided({ kind: 'double' }, text)
   if (typeof row !== 'string') return row
   const number = Number(row)
-  const changed = /^-?\d+$/.test(text) && BigInt(text) !== BigInt(number)
+  const changed = /^-?\d+$/.test(text) ? BigInt(text) !== BigInt(number) : digitsOf(text) !== digitsOf(String(number))
   return changed ? refuse('more digits than a number keeps') : number
 }
 const toBoolean = (value: unknown): unknown => {
@@ -104,7 +112,8 @@ const toDate = (value: unknown): unknown => {
 }
 const toText = (value: unknown): unknown => {
   if (typeof value === 'string') return value
-  return typeof value === 'number' ? String(value) : toJson(value)
+  if (typeof value !== 'number') return toJson(value)
+  return Object.is(value, -0) ? '-0' : String(value)
 }
 
 const converters: Readonly<Record<string, (value: unknown) => unknown>> = {

@@ -11,7 +11,7 @@ import { databaseError } from '../errors.ts'
 import { encodeName } from '../folder/layout.ts'
 import { rowMaker, sortBatch } from '../rows.ts'
 import { openStage } from '../stage.ts'
-import { passTables, prepare, readCheckpoint, tableColumns } from './bookkeeping.ts'
+import { passTables, prepare, query, readCheckpoint, tableColumns } from './bookkeeping.ts'
 import { readStage } from './move.ts'
 import { markColumn, passCheckpoint, store } from './store.ts'
 import type { Database } from '../database.ts'
@@ -37,6 +37,24 @@ const checkOptions = (partner: string, { table, disposition, prune, deletes }: W
     )
 }
 
+/** Refuses a table that DuckDB would take for another one: two streams would replace each other's rows without a word. */
+const checkSpelling = async (connection: DuckDBConnection, partner: string, table: string): Promise<void> => {
+  const [found] = await query(
+    connection,
+    `SELECT table_name FROM duckdb_tables()
+     WHERE database_name = current_database() AND schema_name = 'main' AND lower(table_name) = lower($1)`,
+    [table],
+  )
+  const spelt = String(found?.[0] ?? table)
+  if (spelt !== table)
+    throw integrationError('conflict', {
+      partner,
+      what: `table ${table}: the file has a table ${spelt}, which DuckDB does not tell apart from it`,
+      next: `Call it ${spelt} where it is the same table, or choose another name`,
+      details: {},
+    })
+}
+
 /** Where a table's segments wait, beside the file. What a crash left there is removed before anything is written: whoever has the file open is alone with it. */
 const stagingFolder = async (database: Database, table: string): Promise<string> => {
   const folder = `${path.resolve(database.file)}.staged`
@@ -59,6 +77,7 @@ export const writeTable = async (file: string, partner: string, options: WriteOp
       await prepare(database, connection)
       const soft = options.deletes === 'soft'
       const stored = soft ? [...columns, markColumn] : columns
+      await checkSpelling(connection, partner, options.table.name)
       const present = await tableColumns(connection, options.table.name)
       if (present !== undefined && options.disposition !== 'overwrite')
         newColumns(stored, present, options.table.name, partner)

@@ -7,6 +7,7 @@ import { askedOf, boundsOf, conclude, sieve } from './pass.ts'
 import type { Reading, RestReading } from './pass.ts'
 import type { Asked } from './pages.ts'
 import type { Pass } from './state.ts'
+import { isPlain } from './template.ts'
 
 const atOnce = 8
 
@@ -30,8 +31,11 @@ const partsOfParent = async function* (
   { parent, fields }: Exclude<RestPartitions, Windows>,
   read: Read,
 ): AsyncGenerator<Part> {
-  const { options, refuse } = reading
+  const { options, refuse, rest } = reading
   const seen = new Set<string>()
+  /** Objects stand in no text; `.` and `..` would be another path. */
+  const canStand = (name: string, value: unknown): boolean =>
+    isPlain(value) && (!rest.path.includes(`{${name}}`) || !['.', '..'].includes(String(value)))
   const about = (reason: string) => `a record of the parent ${parent}: ${reason}`
   const records = read({
     ...reading,
@@ -49,6 +53,15 @@ const partsOfParent = async function* (
       const [, empty] = Object.entries(fields).find(([, field]) => (record[field] ?? '') === '') ?? []
       if (empty !== undefined) {
         refuse({ record, field: empty, reason: about('empty, and its records are read with it') })
+        continue
+      }
+      const [, odd] = Object.entries(fields).find(([name, field]) => !canStand(name, record[field])) ?? []
+      if (odd !== undefined) {
+        refuse({
+          record,
+          field: odd,
+          reason: about('no value that an address can hold, and its records are read with it'),
+        })
         continue
       }
       const name = values.map(([, value]) => (typeof value === 'string' ? value : toJson(value))).join('/')

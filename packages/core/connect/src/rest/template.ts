@@ -11,7 +11,8 @@ const lookUp = (values: unknown, name: string): unknown => {
   }
   return value
 }
-const isPlain = (value: unknown): value is string | number | bigint | boolean =>
+/** Whether a value can stand in a text. */
+export const isPlain = (value: unknown): value is string | number | bigint | boolean =>
   ['string', 'number', 'bigint', 'boolean'].includes(typeof value) && value !== ''
 
 /** A text with the values of its fields; `encode` is done to each of them. What is missing stays as it is: `checkRest` has seen to the config, and a partition has its fields. */
