@@ -1,4 +1,4 @@
-import { toIntegrationError, type IntegrationError } from '@ecokit/contracts'
+import { integrationError, isIntegrationError, toIntegrationError, type IntegrationError } from '@ecokit/contracts'
 import { hasPassed } from './clock.ts'
 import type { Ledger, StreamPatch } from './ledger.ts'
 import { describeJob, jobOf } from './lineage.ts'
@@ -38,6 +38,18 @@ export const callQuietly = (call: () => void): void => {
     return
   }
 }
+
+/** A source that does not know its own checkpoint: another version of it wrote that. */
+const isForgotten = (error: unknown): error is IntegrationError<'invalid_input'> =>
+  isIntegrationError(error, 'invalid_input') && error.details.field === 'checkpoint'
+
+const startAnew = ({ partner, message, details }: IntegrationError<'invalid_input'>, { table }: RunStream): IntegrationError =>
+  integrationError('invalid_input', {
+    partner,
+    what: message,
+    next: `Give the stream another table than ${table}, which is then filled from the beginning`,
+    details,
+  })
 
 /** Runs one stream and writes its account; gives the error that ended it, if one did. */
 export const runStream = async (planned: RunStream, running: Running): Promise<IntegrationError | undefined> => {
@@ -87,11 +99,11 @@ export const runStream = async (planned: RunStream, running: Running): Promise<I
     await ledger.stream(stream, { status: 'running', started_at: now() })
     trace('START')
     tell('running', noCounts)
-    if (!planned.skipped)
-      await syncStream(planned, {
+    const copy = (everything: boolean): Promise<void> =>
+      syncStream(planned, {
         run: id,
         pipeline,
-        full,
+        full: everything,
         ledger,
         signal: controller.signal,
         now,
@@ -131,6 +143,13 @@ export const runStream = async (planned: RunStream, running: Running): Promise<I
           })
           return quality
         },
+      })
+    if (!planned.skipped)
+      await copy(full).catch(async (error: unknown) => {
+        if (!isForgotten(error) || full || committed !== noCounts) throw error
+        if (planned.disposition !== 'merge') throw startAnew(error, planned)
+        warnings.push(`${stream}: its source no longer knows the checkpoint, so that everything was read again`)
+        await copy(true)
       })
     trace('COMPLETE', { counts: committed })
     if (!planned.skipped) log.also('lineage by column was not stored', () => storeEdges(options.store, job, now()))

@@ -76,7 +76,7 @@ export const decidePass = (
   const merge = disposition === 'merge'
   if (window !== undefined) {
     // Of a window that was read to its end nothing is known any more: asked for again, it is read again.
-    const cutOff = before?.complete === false ? before : undefined
+    const cutOff = before?.complete === false && !about.full ? before : undefined
     const startedAt = cutOff?.startedAt ?? about.now
     return { mode: 'backfill', from: cutOff?.source, prune: false, stepwise: true, startedAt, before: cutOff, window }
   }

@@ -1,6 +1,6 @@
 import path from 'node:path'
 import { integrationError, type AnyConnection } from '@ecokit/contracts'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import {
   cancelRun,
   getRun,
@@ -187,6 +187,46 @@ test('two records with one key in a batch are one row, and counted', async () =>
   const { file, store, pipeline } = await setUp(table)
   expect(only(await run({ pipeline, store }))).toMatchObject({ read: 6, written: 5, deduplicated: 1 })
   expect(rowsIn(file)[0]).toMatchObject({ id: 0, name: 'again' })
+})
+
+describe('a source that no longer knows its checkpoint', () => {
+  const forgetting = (source: AnyConnection): AnyConnection => ({
+    ...source,
+    read: (name, options) => {
+      if (options?.checkpoint === undefined || 'version' in options.checkpoint) return source.read!(name, options)
+      throw integrationError('invalid_input', {
+        partner: 'shop',
+        what: `${name}: the checkpoint is not one of this stream`,
+        details: { field: 'checkpoint' },
+      })
+    },
+  })
+  test('is read from its beginning where rows are merged', async () => {
+    const table = newTable(items(20))
+    const { file, store, pipeline } = await setUp(table)
+    await run({ pipeline, store })
+    table.items.splice(0, 3)
+    table.items.push(...items(5, 20))
+    const result = await run({ pipeline: { ...pipeline, source: forgetting(pipeline.source) }, store })
+    expect(only(result)).toMatchObject({ status: 'completed', mode: 'reconcile', read: 22 })
+    expect(result.warnings).toEqual([expect.stringMatching(/^items: its source no longer knows the checkpoint/)])
+    expect(rowsIn(file)).toEqual(table.items)
+  })
+  test('fails where rows would be doubled, and says what to do', async () => {
+    const table = newTable(items(20))
+    const streams = [{ stream: 'items', disposition: 'append', table: 'log' }] as const
+    const { file, store, pipeline } = await setUp(table, { streams })
+    await run({ pipeline, store })
+    const source = forgetting(pipeline.source)
+    const failed = await run({ pipeline: { ...pipeline, source }, store })
+    expect(failed.error?.message).toMatch(/is not one of this stream.*another table than log/)
+    expect(rowsIn(file, 'log')).toEqual(table.items)
+    const moved = [{ ...streams[0], table: 'log_2' }]
+    expect(await run({ pipeline: { ...pipeline, source, streams: moved }, store })).toMatchObject({
+      status: 'completed',
+    })
+    expect(rowsIn(file, 'log_2')).toEqual(table.items)
+  })
 })
 
 test('append adds what is new; a full run says that it did not start over', async () => {
