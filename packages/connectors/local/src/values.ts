@@ -1,4 +1,4 @@
-import { isWellFormed, jsonText, kindOf, refuse } from '@ecokit/connect/writing'
+import { decimalDigits, isWellFormed, jsonText, kindOf, refuse } from '@ecokit/connect/writing'
 import { parseDate, parseTime } from './time.ts'
 import type { ColumnType } from './columns.ts'
 
@@ -58,17 +58,10 @@ const date = (value: unknown): number => {
   return written === 'infinity' ? dateInfinity : written === '-infinity' ? -dateInfinity : parseDate(written)
 }
 
-/** The digits of a number; up to 15 of them a double holds exactly. */
-const decimalOf = (value: number): string => {
-  const digits = Number.isFinite(value) && Math.abs(value) < 1e15 ? String(value) : ''
-  const plain = digits.includes('e') ? value.toFixed(20).replace(/0+$/, '') : digits
-  return plain !== '' && plain.replaceAll(/^-?0?\.?0*|\./g, '').length <= 15
-    ? plain
-    : refuse(`the number ${value} may have lost digits: a decimal is written as a text`)
-}
 /** The scaled integer of a plain decimal number. */
 const decimal = (value: unknown, width: number, scale: number): bigint => {
-  const written = typeof value === 'bigint' ? String(value) : typeof value === 'number' ? decimalOf(value) : text(value)
+  const written =
+    typeof value === 'bigint' ? String(value) : typeof value === 'number' ? decimalDigits(value) : text(value)
   const parts = /^(-?)(\d+)(?:\.(\d+))?$/.exec(written)
   if (parts === null) return refuse(`${JSON.stringify(written.slice(0, 60))} is not a decimal number`)
   const fraction = (parts[3] ?? '').replace(/0+$/, '')

@@ -1,4 +1,4 @@
-import { isWellFormed, jsonText, kindOf, refuse } from '@ecokit/connect/writing'
+import { decimalDigits, isWellFormed, jsonText, kindOf, refuse } from '@ecokit/connect/writing'
 import { dateForServer, timeForServer } from './time.ts'
 import type { ColumnType } from './columns.ts'
 
@@ -46,7 +46,12 @@ const real = (value: unknown): string => {
 const decimal =
   (precision: number | undefined, scale: number) =>
   (value: unknown): string => {
-    const written = typeof value === 'bigint' ? String(value) : text(value)
+    const written =
+      typeof value === 'bigint'
+        ? String(value)
+        : typeof value === 'number' && Number.isFinite(value)
+          ? decimalDigits(value)
+          : text(value)
     if (written === 'NaN' || (precision === undefined && names.has(written))) return written
     const parts = /^-?(\d+)(?:\.(\d+))?$/.exec(written)
     if (parts === null) return refuse(`${JSON.stringify(written.slice(0, 60))} is not a decimal number`)

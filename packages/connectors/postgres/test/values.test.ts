@@ -257,6 +257,19 @@ peer.describe('values', () => {
     expect(await readAll(connection, fast.name)).toEqual(await readAll(connection, slow.name))
   })
 
+  test('decimals that come as numbers keep their digits, or are refused where a number may have lost some', async () => {
+    const connection = await open()
+    const t = table({ v: { type: 'string', format: 'decimal', precision: 38, scale: 10 } })
+    const rows = [0.1, -1.5, 1e-7, 12345678901.2345, 2n ** 60n, 0.1 + 0.2, 1e15, NaN].map((v) => ({ v }))
+    expect((await put(connection, writing(t), rows)).map(({ index }) => index)).toEqual([5, 6, 7])
+    expect((await readAll(connection, t.name)).map(({ v }) => v)).toEqual(
+      ['0.1', '-1.5', '0.0000001', '12345678901.2345', '1152921504606846976'].map((digits) => {
+        const [whole, fraction = ''] = digits.split('.')
+        return `${whole}.${fraction.padEnd(10, '0')}`
+      }),
+    )
+  })
+
   test('a text that a shorter column would cut off is refused, its blanks too', async () => {
     const connection = await open()
     await (await server()).sql('CREATE TABLE short (v varchar(3)); GRANT SELECT, INSERT ON short TO writer')

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { int64, toJson } from '@ecokit/contracts'
+import { double, int64, toJson } from '@ecokit/contracts'
 import { readJson } from '@ecokit/http'
 import { formOf } from '@ecokit/json-scan'
 import type { Form } from '@ecokit/json-scan'
@@ -86,6 +86,7 @@ const times = [
   '"9999-12-31T23:59:59-23:00"',
   '"2026-01-01T00:00:60Z"',
 ]
+const decimal = () => z.string().meta({ format: 'decimal', precision: 20, scale: 15 })
 const kinds: readonly Kind[] = [
   { type: () => z.string(), texts },
   { type: () => z.string().min(2).max(3), texts },
@@ -96,6 +97,28 @@ const kinds: readonly Kind[] = [
   { type: () => int64(), texts: integers },
   { type: () => z.number(), texts: [...integers, ...numbers] },
   { type: () => z.number().min(-1).lt(1000), texts: [...integers, ...numbers] },
+  {
+    type: () => decimal(),
+    texts: ['1.5', '"1.50"', '0.0000001', '1e3', '-0', '12345.678901234567891', '"00.1"', '"1e3"', '99999999', '1e-16'],
+  },
+  { type: () => double(), texts: [...integers, ...numbers] },
+  { type: () => z.iso.date(), texts: ['"2026-01-01"', '"2024-02-29"', '"2026-02-29"', '"2026-1-1"', ...times] },
+  { type: () => z.literal(['a', 'ä']), texts },
+  { type: () => z.uuid(), texts: ['"f47ac10b-58cc-4372-a567-0e02b2c3d479"', '"F47AC10B-58CC-4372-A567-0E02B2C3D479"'] },
+  {
+    type: () => z.array(z.object({ n: int64(), d: decimal() })).min(1),
+    texts: [
+      '[{"n":9007199254740993,"d":1.5}]',
+      '[{"n":1,"d":"0.10"}]',
+      '[]',
+      '[{"n":1,"d":1e-17}]',
+      '[{"d":1,"n":1e2}]',
+    ],
+  },
+  {
+    type: () => z.record(z.string(), decimal().nullable()),
+    texts: ['{}', '{"x":0.10}', '{"x":null,"y":12345.678901234567891}', '{"x":"1e3"}', '{"x":1,"x":1}'],
+  },
   { type: () => z.boolean(), texts: ['true', 'false', 'True', '0'] },
   { type: () => z.iso.datetime(), texts: times },
   { type: () => z.iso.datetime({ offset: true }), texts: times },

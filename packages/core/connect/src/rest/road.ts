@@ -5,6 +5,7 @@ import { readJson } from '@ecokit/http'
 import { formOf, openScanner } from '@ecokit/json-scan'
 import type { Field, Form, Rejected, Scanned, Struct } from '@ecokit/json-scan'
 import { z } from 'zod'
+import { decimalDigits } from '../writing/decimal.ts'
 import { valueFinder } from './lines.ts'
 import { lineRows, recordRows } from './rows.ts'
 import type { Rows } from './rows.ts'
@@ -128,9 +129,11 @@ const gateOf = (schema: z.ZodType): Form => {
   return { kind: 'struct', fields, unknownFields: rest === 'never' ? 'refuse' : 'strip' }
 }
 
-/** What was read exactly, as the form means it: a double may look like a large integer. */
+/** What was read exactly, as the form means it: a double may look like a large integer, and a short decimal is written as a number. */
 export const valueOf = (form: Form, value: unknown): unknown => {
-  if (typeof value === 'bigint') return form.kind === 'double' ? Number(value) : value
+  if (form.kind === 'decimal' && typeof value === 'number') return decimalDigits(value)
+  if (typeof value === 'bigint')
+    return form.kind === 'double' ? Number(value) : form.kind === 'decimal' ? String(value) : value
   if (typeof value !== 'object' || value === null) return value
   if (form.kind === 'list') return (value as readonly unknown[]).map((item) => valueOf(form.item, item))
   const inner = (name: string): Form | undefined =>
