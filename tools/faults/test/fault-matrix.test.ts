@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { handOverCounts } from '../../proofs/counts.ts'
+import { handOverCounts, progressOf } from '../../proofs/counts.ts'
 import { randomOf } from '../index.ts'
 import { allCalls, readCalls, writeCalls, type Answer, type Call } from './calls.ts'
 import { listening, openSearch } from './canary.ts'
@@ -41,9 +41,11 @@ peer.describe('the fault matrix', () => {
       let waits = 0
       const runAll = async (cells: readonly Cell[], clean: ReadonlyMap<string, Answer>) => {
         const queue = [...cells]
+        const progress = progressOf('cells', queue.length)
         await Promise.all(
           world.lanes.map(async (lane) => {
             for (let cell = queue.shift(); cell !== undefined; cell = queue.shift()) {
+              progress()
               const result = await runCell(cell, lane, direct, clean.get(cell.call.name), undefined, search)
               outcomes[result.outcome] = (outcomes[result.outcome] ?? 0) + 1
               const kind = (byKind[cell.kind] ??= {})

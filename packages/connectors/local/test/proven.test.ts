@@ -7,6 +7,7 @@ import type { AnyRecord, Batch } from '@ecokit/contracts'
 import { openScanner } from '@ecokit/json-scan'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
+import { progressOf } from '../../../../tools/proofs/counts.ts'
 import { columnsOf } from '../src/columns.ts'
 import { readsProven } from '../src/proven.ts'
 import { kinds } from './proven-kinds.ts'
@@ -84,9 +85,11 @@ for (const sink of sinks)
     async () => {
       const { connection, folder } = await openBoth()
       let [number, direct] = [0, 0]
+      const progress = progressOf(`${sink}, schemas`, runs)
       await fc.assert(
         fc.asyncProperty(example, fc.boolean(), async ({ schema, rows }, flip) => {
           number += 1
+          progress()
           const described = { name: '', schema: jsonSchema(schema) }
           const proven = prove(schema, rows.map(lineOf), flip ? 'javascript' : 'wasm')
           if (readsProven(columnsOf({ ...described, name: 't' }, 'lake'))) direct += 1

@@ -5,7 +5,7 @@ import { double, int64, toJson } from '@ecokit/contracts'
 import { readJson } from '@ecokit/http'
 import { formOf } from '@ecokit/json-scan'
 import type { Form } from '@ecokit/json-scan'
-import { handOverCounts } from '../../../../tools/proofs/counts.ts'
+import { handOverCounts, progressOf } from '../../../../tools/proofs/counts.ts'
 import { roadOf, valueOf } from '../src/rest/road.ts'
 import type { Found, Road } from '../src/rest/road.ts'
 import { rowsOf } from './rest-support.ts'
@@ -227,8 +227,10 @@ test(
     let taken = 0
     let refused = 0
     let broken = 0
+    const progress = progressOf('pages', runs)
     fc.assert(
       fc.property(cases, ({ plain, coded, page }) => {
+        progress()
         const base = { partner: 'p', rest: { path: '', records: 'list' }, cursor: undefined, hidden: false }
         const { form } = formOf(plain) as { form: Form }
         const bytes = outcome(roadOf({ ...base, schema: plain }), page, form)

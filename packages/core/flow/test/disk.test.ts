@@ -6,7 +6,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { handOverCounts } from '../../../../tools/proofs/counts.ts'
+import { handOverCounts, progressOf } from '../../../../tools/proofs/counts.ts'
 import { endedByDuck, judgeDamage, judgeFault, judgeNext } from './disk/judge.ts'
 import { kinds, type Damage, type Fault, type Outcome, type Task } from './disk/task.ts'
 import { openWorker, type Worker } from './disk/worker.ts'
@@ -80,11 +80,13 @@ const all = async (
   let events = 0
   const wrong = new Map<string, { count: number; example: unknown }>()
   let next = 0
+  const progress = progressOf(shim === undefined ? 'damaged files' : 'faults', tasks.length)
   await Promise.all(
     Array.from({ length: availableParallelism() }, async (_, number) => {
       const worker = openWorker(shim)
       workers.add(worker)
       for (let at = next++; at < tasks.length; at = next++) {
+        progress()
         const { place, damage, fault } = tasks[at]!
         const task = { ...taskOf(place, number), damage, fault }
         const outcome = await worker.perform(task)

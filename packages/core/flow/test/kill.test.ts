@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, expect, test } from 'vitest'
 import { startPostgres, type Postgres } from '../../../../tools/peers/index.ts'
 import { requirePeer } from '../../../../tools/peers/vitest.ts'
-import { handOverCounts } from '../../../../tools/proofs/counts.ts'
+import { handOverCounts, progressOf } from '../../../../tools/proofs/counts.ts'
 import { openFactory } from './kill/factory.ts'
 import { duckdb, files, http, postgresLane, type Lane } from './kill/lanes.ts'
 import { openShop } from './kill/shop.ts'
@@ -102,7 +102,9 @@ for (const [place, name] of names.entries())
   test.concurrent(
     `${name}: ${perLane} processes killed at any moment: nothing lost, nothing doubled (ECOKIT_SEED=${seed})`,
     async () => {
+      const progress = progressOf(`${name}, rounds of ${roundKills} kills`, Math.ceil(perLane / roundKills))
       for (let round = 0; round * roundKills < perLane; round += 1) {
+        progress()
         const key = `${name} ${round}`
         if (done[key] !== undefined) continue
         const folder = await mkdtemp(path.join(tmpdir(), 'ecokit-kill-'))
