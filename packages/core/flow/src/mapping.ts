@@ -1,10 +1,11 @@
 import { toJson, type AnyRecord, type Batch, type InvalidRecord } from '@ecokit/contracts'
 import { castOf, isRefused } from './casts.ts'
 import type { Judged } from './judge.ts'
+import { doublesIn } from './doubles.ts'
 import { recordsOf, withRecords } from './lines.ts'
 import type { PlannedStream } from './plan.ts'
 import { unsupported } from './refusals.ts'
-import { fits, type Path } from './schemas.ts'
+import { fits, propertiesOf, type Path } from './schemas.ts'
 import type { CastType } from './types.ts'
 
 /** Where a column comes from. */
@@ -71,19 +72,23 @@ const guarded = (value: unknown, path: Path, guard: Guard): { readonly value: un
 
 type Remade = { readonly row: AnyRecord } | { readonly invalid: InvalidRecord }
 
-const remaker = ({ fields, guards }: Mapping): ((record: AnyRecord) => Remade) => {
+/** `schema` is that of the source's records. */
+const remaker = ({ fields, guards }: Mapping, schema: unknown): ((record: AnyRecord, line?: boolean) => Remade) => {
   const casts = fields.map(({ field, column, cast }) => ({
     field,
     column,
     to: cast === undefined ? undefined : castOf(cast),
+    // A cast takes the digits as they came.
+    round: cast === undefined ? doublesIn(propertiesOf(schema)[field], schema) : undefined,
   }))
-  return (record) => {
+  return (record, line = false) => {
     const row: Record<string, unknown> = {}
-    for (const { field, column, to } of casts) {
+    for (const { field, column, to, round } of casts) {
       if (!Object.hasOwn(record, field)) continue
       const value = record[field]
       if (value === undefined) continue
-      const made = to === undefined || value === null ? value : to(value)
+      const plain = line && round !== undefined ? round(value) : value
+      const made = to === undefined || value === null ? plain : to(value)
       if (isRefused(made)) return { invalid: { record, field, reason: made.refused } }
       // A column may be called __proto__.
       Object.defineProperty(row, column, { value: made, enumerable: true, writable: true, configurable: true })
@@ -100,13 +105,14 @@ const remaker = ({ fields, guards }: Mapping): ((record: AnyRecord) => Remade) =
 
 /** Opens what makes rows of a stream's records; undefined where they pass as they are. A deleted key that cannot be cast belongs to no row and is left out. */
 export const openMapper = (
-  { mapping, target, stream }: PlannedStream,
+  { mapping, target, origin, stream }: PlannedStream,
   partner: string,
 ): ((batch: Batch<AnyRecord>) => Judged) | undefined => {
   if (!mapping.perRecord) return undefined
-  const remake = remaker(mapping)
+  const remake = remaker(mapping, origin.schema)
   const keys = new Set(target.primaryKey)
-  const remakeKey = remaker({ ...mapping, guards: [], fields: mapping.fields.filter(({ column }) => keys.has(column)) })
+  const keyFields = mapping.fields.filter(({ column }) => keys.has(column))
+  const remakeKey = remaker({ ...mapping, guards: [], fields: keyFields }, origin.schema)
   return (batch) => {
     const read = recordsOf(batch)
     // Only the sink can read it, and it would write other columns than those that were agreed to.
@@ -119,12 +125,12 @@ export const openMapper = (
     const putAside = [...read.invalid]
     const rows: AnyRecord[] = []
     for (const record of read.records) {
-      const remade = remake(record)
+      const remade = remake(record, batch.encoding === 'ndjson')
       if ('row' in remade) rows.push(remade.row)
       else putAside.push({ ...remade.invalid, record: toJson(record) })
     }
     const { deleted, ...rest } = withRecords(batch, rows)
-    const gone = deleted?.map(remakeKey).flatMap((made) => ('row' in made ? [made.row] : []))
+    const gone = deleted?.map((key) => remakeKey(key)).flatMap((made) => ('row' in made ? [made.row] : []))
     return { batch: { ...rest, ...(gone !== undefined && { deleted: gone }) }, putAside }
   }
 }

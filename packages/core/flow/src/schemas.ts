@@ -38,14 +38,14 @@ export const isNullable = (schema: unknown): boolean =>
   isSchema(schema) && (isNull(schema) || unionOf(schema)?.some(isNullable) === true)
 
 /** A schema without null and references, where one is left. */
-const bare = (schema: unknown, root: unknown): Schema => {
+export const bare = (schema: unknown, root: unknown): Schema => {
   const found = follow(schema, root)
   const members = unionOf(found)?.filter((member) => !isNull(member))
   return members?.length === 1 ? bare(members[0], root) : found
 }
 
 /** Schemas may hold themselves. */
-const deepest = 12
+export const deepest = 12
 
 const typeOfValue = (value: unknown): string =>
   value === null ? 'null' : typeof value === 'number' && Number.isInteger(value) ? 'integer' : typeof value

@@ -3,6 +3,7 @@ import type { AnyRecord, Batch, Checkpoint, InvalidRecord, Written } from '@ecok
 import { release } from '@ecokit/json-scan'
 import { openAccount } from './account.ts'
 import { hasPassed } from './clock.ts'
+import { doublesIn } from './doubles.ts'
 import type { Judge } from './judge.ts'
 import type { Ledger } from './ledger.ts'
 import { linesAt, recordsOf, withRecords } from './lines.ts'
@@ -114,7 +115,8 @@ const copy = async (
     const read = recordsOf(batch)
     if (read === undefined) return batch // The sink says itself that it does not take it.
     await account.putAside(read.invalid)
-    return withRecords(batch, read.records)
+    const round = doublesIn(planned.target.schema, planned.target.schema)
+    return withRecords(batch, round === undefined ? read.records : (read.records.map(round) as AnyRecord[]))
   }
   let toldDeletes = planned.wanted.deletes === 'ignore'
   const withoutDeletes = (batch: Batch<AnyRecord>): Batch<AnyRecord> => {
@@ -141,9 +143,9 @@ const copy = async (
   }
   const write = async (read: Batch<AnyRecord>): Promise<void> => {
     const size = sizeOf(read)
-    if (size + (read.deleted?.length ?? 0) === 0) return
     const bytes = batchBytes(read)
     guard(read, bytes)
+    if (size + (read.deleted?.length ?? 0) === 0) return
     account.add({ read: size, bytes })
     const batch = await prepare(read)
     const count = sizeOf(batch)

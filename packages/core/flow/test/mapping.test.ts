@@ -76,6 +76,25 @@ test('a value that cannot be cast is put aside with the field and the reason, an
   expect(rowsOn(disk, 'orders').map((row) => row['key'])).toEqual([2])
 })
 
+test('a number with more digits than a double keeps is rounded as without a rename; a cast has all of its digits', async () => {
+  const sent = [`{"id":"1","at":"${at}","price":9007199254740993,"big":9007199254740993}`]
+  const read = async function* () {
+    yield await Promise.resolve(ndjson(sent, { page: 1 }))
+  }
+  const ways = [
+    [{ rename: { price: 'cost' } }, ['records', 'ndjson'], { cost: 9007199254740992 }],
+    [{ cast: { price: 'decimal(20,0)' } }, ['records', 'ndjson'], { price: '9007199254740993' }],
+    [{}, ['records'], { price: 9007199254740992 }],
+  ] as const
+  for (const [wanted, accepts, expected] of ways) {
+    const disk = newDisk()
+    const { pipeline, store } = await setUp(disk, wanted)
+    const source = sourceOfShelves({ orders: shelf(read) }, { raw: true })
+    await run({ pipeline: { ...pipeline, source, sink: memorySink(disk, { accepts }) }, store })
+    expect(rowsOn(disk, 'orders')).toMatchObject([{ ...expected, big: 9007199254740993n }])
+  }
+})
+
 test('Arrow, which only a sink can read, is refused where columns would have to be renamed', async () => {
   const disk = newDisk()
   const { pipeline, store } = await setUp(disk, { rename: { note: 'remark' } })
