@@ -44,7 +44,7 @@ const comeBack = (form: Form, value: unknown): unknown => {
     return `${new Date(text).toISOString().slice(0, 19)}${fraction}Z`
   }
   if (form.kind === 'decimal') {
-    const [whole, fraction = ''] = String(value as string | number).split('.')
+    const [whole, fraction = ''] = (typeof value === 'string' ? value : toJson(value)).split('.')
     return `${whole}.${fraction.padEnd(form.scale, '0')}`
   }
   if (form.kind === 'map')
