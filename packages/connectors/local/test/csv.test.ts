@@ -97,6 +97,20 @@ for (const [name, bytes, place] of broken)
     })
   })
 
+test('a line that is no record keeps nobody from seeing the table, and is put aside when it is read', async () => {
+  const folder = await temporaryFolder()
+  await writeFile(path.join(folder, 't.ndjson'), '{"a":1}\n{"a":}\n[1]\n{"a":2,"b":"x"}\n')
+  const [table] = await Array.fromAsync(open({ folder }).discover?.() ?? [])
+  expect(Object.keys(table?.schema['properties'] ?? {})).toEqual(['a', 'b'])
+  const aside: string[] = []
+  const onInvalid = ({ field }: InvalidRecord) => aside.push(field)
+  const rows: unknown[] = []
+  for await (const batch of open({ folder }).read?.('t', { onInvalid }) ?? [])
+    if (batch.encoding === 'records') rows.push(...batch.records)
+  expect(rows).toEqual([{ a: 1 }, { a: 2, b: 'x' }])
+  expect(aside).toEqual(['t.ndjson:2', 't.ndjson:3'])
+})
+
 test('a quoted cell over many reads of the disk keeps its text', async () => {
   const folder = await temporaryFolder()
   const long = `é\n"${'x\r\ny'.repeat(600_000)}`

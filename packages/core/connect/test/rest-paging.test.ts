@@ -120,6 +120,20 @@ test.each([
   expect(asked.length).toBeLessThan(keyed ? 8 : 110)
 })
 
+test.each([[true], [false]])(
+  'a page that is given for ever ends the read where none of its records fits, before many are put aside (key: %s)',
+  async (keyed) => {
+    const { url, asked } = await serve(() => ({ body: { items: [{ id: 'x', name: 'a' }, { id: 1.5 }] } }))
+    const paging = { kind: 'page', parameter: 'page' } as const
+    const connection = openStreams(url, one({ paging }, keyed ? { primaryKey: ['id'] } : {}))
+    let aside = 0
+    const error = await failure(() => readAll(connection, 'items', { onInvalid: () => (aside += 1) }))
+    expect(error.code).toBe('invalid_reply')
+    expect(asked.length).toBeLessThan(110)
+    expect(aside).toBeGreaterThan(0)
+  },
+)
+
 test('numbers of 64 bits as token keep their digits', async () => {
   const token = '9007199254740993'
   const { url, asked } = await serve((asked) => ({

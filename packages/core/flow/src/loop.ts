@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { integrationError, toJson, type AnyRecord, type Batch } from '@ecokit/contracts'
 
 /** How often a batch may come again before it is a loop. Records without a key may well be the same for a while. */
-const limits = { keyed: 16, keyless: 1_000 } as const
+const limits = { keyed: 16, keyless: 1_000, empty: 10_000 } as const
 
 const digestOf = (batch: Batch<AnyRecord>): string => {
   const hash = createHash('sha256').update(toJson(batch.deleted ?? []))
@@ -22,16 +22,19 @@ export const openLoopGuard = (
   stream: string,
   keyed: boolean,
 ): ((batch: Batch<AnyRecord>, bytes: number) => void) => {
-  const limit = keyed ? limits.keyed : limits.keyless
+  const most = keyed ? limits.keyed : limits.keyless
   let mark: Seen | undefined
   let span = 1
   let steps = 0
   let again = 0
   return (batch, bytes) => {
     const count = batch.encoding === 'records' ? batch.records.length : batch.count
+    // A source that searches may find nothing for long.
+    const limit = count + (batch.deleted?.length ?? 0) === 0 ? limits.empty : most
     const outline = toJson([count, bytes, batch.deleted?.length, batch.checkpoint])
-    if (mark?.outline === outline && mark.digest === digestOf(batch)) again += 1
-    if (again >= limit)
+    const isSame = mark?.outline === outline && mark.digest === digestOf(batch)
+    if (isSame) again += 1
+    if (isSame && again >= limit)
       throw integrationError('invalid_reply', {
         partner,
         what: `${stream}: the same ${count} records came again ${again} times, with the same checkpoint: the read goes in circles`,

@@ -77,8 +77,13 @@ const openValueRule = (rule: Exclude<RowRule, { readonly rule: 'not_null' }>) =>
   if (rule.rule === 'set') {
     const values = new Set<unknown>(rule.values)
     const numbers = rule.values.filter((value) => typeof value === 'number')
+    // Digits as a text stand for what a number of JavaScript or YAML cannot hold.
+    const texts = rule.values.filter((value) => typeof value === 'string')
     const isIn = (value: unknown): boolean =>
-      values.has(value) || (typeof value !== 'boolean' && numbers.some((number) => compareNumbers(value, number) === 0))
+      values.has(value) ||
+      (typeof value !== 'boolean' && numbers.some((number) => compareNumbers(value, number) === 0)) ||
+      ((typeof value === 'bigint' || typeof value === 'number') &&
+        texts.some((text) => compareNumbers(value, text) === 0))
     return (value: unknown) => (isIn(value) ? undefined : `${shown(value)} is none of the values`)
   }
   const pattern = new RegExp(rule.pattern)

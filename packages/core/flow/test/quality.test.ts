@@ -108,6 +108,12 @@ describe('rules about records', () => {
     ],
     ['null passes a range', { rule: 'range', field: 'score', min: 0 }, { score: null }, { score: -1 }],
     ['numbers in a set', { rule: 'set', field: 'big', values: [1, 5] }, { big: 5n }, { big: 6n }],
+    [
+      'digits in a set, which numbers could not hold',
+      { rule: 'set', field: 'big', values: ['9007199254740993'] },
+      { big: 2n ** 53n + 1n },
+      { big: 2n ** 53n },
+    ],
     ['any value', { rule: 'not_null', field: 'any' }, { any: [null] }, { any: null }],
     ['what cannot be compared', { rule: 'range', field: 'any', min: 0 }, { any: 0 }, { any: 'tall' }],
   ] as const satisfies readonly (readonly [string, QualityRule, object, object])[])(

@@ -179,6 +179,21 @@ test.each([
   expect(pages).toBeLessThan(hasKey ? 300 : 3_000)
 })
 
+test('a source that gives nothing for ever is ended, and one that gives nothing for long is not', async () => {
+  const nothing: Shelf['read'] = async function* () {
+    for (;;) yield await Promise.resolve<Batch<AnyRecord>>({ encoding: 'records', records: [], checkpoint: { at: 1 } })
+  }
+  const patient: Shelf['read'] = async function* () {
+    for (let page = 0; page < 3_000; page += 1)
+      yield await Promise.resolve<Batch<AnyRecord>>({ encoding: 'records', records: page === 2_999 ? [{ id: 1 }] : [] })
+  }
+  const { pipeline, store } = await setUp({ nothing: keyed(nothing), patient: keyed(patient) })
+  expect((await run({ pipeline, store })).streams).toMatchObject([
+    { status: 'failed', error: { code: 'invalid_reply' } },
+    { status: 'completed', written: 1 },
+  ])
+})
+
 test('records that look alike are no circle: checkpoints that move, values that differ, a few repeats', async () => {
   const same = Array.from({ length: 600 }, () => [{ id: 1 }])
   const differ: Shelf['read'] = async function* () {

@@ -145,7 +145,21 @@ export const readSource = (given: string): Source => {
     }
     if ((isMap(node) || isSeq(node) || isScalar(node)) && node.anchor !== undefined) anchors.set(node.anchor, node)
     if (isSeq(node)) return node.items.map((item, index) => read(item as Node, [...path, index]))
-    if (!isMap(node)) return isScalar(node) ? node.value : null
+    if (!isMap(node)) {
+      if (!isScalar(node)) return null
+      const { value, source: digits = '' } = node
+      // What JavaScript itself writes for a large number is meant as that number.
+      const lost = (): boolean => String(value) !== digits && BigInt(Number(value)) !== BigInt(digits)
+      if (typeof value === 'number' && !Number.isSafeInteger(value) && /^[+-]?\d+$/.test(digits) && lost())
+        problems.push(
+          problemAt(
+            path.join('.'),
+            `a number does not keep these digits; put them in quotes: '${digits}'`,
+            spanOf(node),
+          ),
+        )
+      return value
+    }
     const value = Object.create(null) as Record<string, unknown>
     for (const pair of node.items) {
       const keyNode = pair.key as Node | null

@@ -477,6 +477,23 @@ test('JSON is read by the same rules, tabs and escapes too', () => {
   expect(parse(twice.text).problems).toMatchObject([{ field: 'partners', ...twice.range }])
 })
 
+test.each(['9007199254740993', '-9007199254740993', '123456789012345678901234567890'])(
+  'a whole number that would not keep its digits is refused and not rounded: %s',
+  (digits) => {
+    const text = `version: 1\npartners: {}\nserver: { port: ${digits} }\n`
+    const [problem] = parse(text).problems
+    expect(problem).toMatchObject({ field: 'server.port', line: 3 })
+    expect(problem?.message).toBe(`a number does not keep these digits; put them in quotes: '${digits}'`)
+  },
+)
+test.each(['9007199254740992', '1e300', '0.1'])(
+  'a number that keeps its value is not asked for quotes: %s',
+  (digits) => {
+    const text = `version: 1\npartners: {}\nserver: { port: ${digits} }\n`
+    for (const { message } of parse(text).problems) expect(message).not.toMatch(/keep these digits/)
+  },
+)
+
 test('anchors and aliases say a thing once', () => {
   const ecosystem = good(`version: 1
 partners:

@@ -1,4 +1,4 @@
-import { integrationError, isIntegrationError } from '@ecokit/contracts'
+import { integrationError, isIntegrationError, toJson } from '@ecokit/contracts'
 import type { AnyRecord, BytesReply, Http, JsonRequest, OpenHttp, RestParameter, RestStream } from '@ecokit/contracts'
 import { nextLink, onward } from '@ecokit/http'
 import { release } from '@ecokit/json-scan'
@@ -42,6 +42,9 @@ const at = (value: unknown, path: string): unknown => {
   return value
 }
 
+/** What pages with the same records that do not fit have in common. */
+const edgesOf = (refused: Found['refused']): string =>
+  toJson([refused.length, refused[0]?.record, refused.at(-1)?.record])
 /** How often in a row a page may be given again where no key tells that it is the same; pages of nothing are common where a partner searches. */
 const mostAlike = 100
 const mostEmpty = 10_000
@@ -192,12 +195,13 @@ export const openPages = (source: Source) => {
     let last: string | undefined
     let count = 0
     /** Counted pages and offsets never ask for themselves, and a token may be new each time: then it is the page itself that tells. */
-    const watch = ({ rows }: Found): void => {
-      const { edges } = rows
+    const watch = ({ rows, refused }: Found): void => {
+      const edges = rows.count > 0 ? rows.edges : edgesOf(refused)
       if (hasKey && rows.count > 0) alike(edges)
       count = edges === last ? count + 1 : 0
       last = edges
-      if (count >= (rows.count > 0 ? mostAlike : mostEmpty)) throw invalid('the same page is given again and again')
+      if (count >= (rows.count + refused.length > 0 ? mostAlike : mostEmpty))
+        throw invalid('the same page is given again and again')
     }
     const askFirst = async () => {
       try {
