@@ -127,7 +127,10 @@ export const judgeTable = async ({ rule }: PlannedRule<TableRule>, facts: PassFa
   const checked = countOf(await query(`SELECT COUNT(*) AS rows_there FROM ${table} AS here`), 'rows_there')
   if (rule.rule === 'freshness') {
     const rows = await query(`SELECT MAX(${quoted(rule.field)}) AS newest FROM ${table} AS here`)
-    return ageRule(timeOf(rows[0]?.['newest'] ?? undefined), rule.maxAgeMs, now, checked)
+    const newest = rows[0]?.['newest'] ?? undefined
+    if (newest !== undefined && timeOf(newest) === undefined)
+      return { checked, failed: 1, message: `the newest value, ${shown(newest)}, is no time` }
+    return ageRule(timeOf(newest), rule.maxAgeMs, now, checked)
   }
   if (rule.rule === 'unique') {
     const by = rule.fields.map(quoted).join(', ')

@@ -322,6 +322,12 @@ describe('rules about the table', () => {
     })
   })
 
+  test('freshness: a column that holds no times is no fresh one', async () => {
+    expect(await said({ rule: 'freshness', field: 'name', maxAgeMs: 1 })).toMatchObject({
+      ...{ passed: false, checked: 4, failed: 1, message: 'the newest value, "gone", is no time' },
+    })
+  })
+
   test('freshness in a sink that cannot be asked: by what was read, now or before', async () => {
     const rule = { rule: 'freshness', field: 'at', maxAgeMs: 30 * 60_000 } as const
     const bare = {} as Writer<AnyRecord>
