@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
@@ -81,6 +82,12 @@ export const faultsInFile = (file: string): { readonly events: number; readonly 
   } finally {
     database.close()
   }
+}
+
+/** Throws for what the official schemas say against the events of the runs of an ecosystem, whose state stands in this folder. */
+export const checkState = (folder: string): void => {
+  const [fault] = faultsInFile(path.join(folder, '.ecokit', 'state.db')).faults
+  if (fault !== undefined) throw new Error(fault)
 }
 
 /** Holds every event that a store has seen against the official schemas, and against our own, which must not know less. */

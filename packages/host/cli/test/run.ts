@@ -5,6 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { checkState } from '../../../core/flow/test/openlineage.ts'
 import { main } from '../src/program.ts'
 import type { LoadConnectors } from '../src/program.ts'
 import type { Paint } from '../src/output/terminal.ts'
@@ -57,7 +58,13 @@ export const ecokit = (cwd: string, ...args: string[]): Promise<Ended> => start(
 /** A folder of its own; the function removes it. */
 export const openFolder = async (): Promise<{ readonly folder: string; remove(): Promise<void> }> => {
   const folder = await mkdtemp(join(tmpdir(), 'ecokit-cli-'))
-  return { folder, remove: () => rm(folder, { recursive: true }) }
+  return {
+    folder,
+    remove: () => {
+      checkState(folder)
+      return rm(folder, { recursive: true })
+    },
+  }
 }
 
 /** So many rows as NDJSON. */

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { local } from '@ecokit/connector-local'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { checkState } from '../../../core/flow/test/openlineage.ts'
 import { openEcosystem } from '../src/ecosystem.ts'
 import { openServer } from '../src/server.ts'
 import { ask, until } from './ask.ts'
@@ -109,6 +110,7 @@ afterAll(async () => {
   await open.close()
   await shop.stop()
   await collector.stop()
+  checkState(folder)
   await rm(folder, { recursive: true, maxRetries: 10 })
 })
 

@@ -6,6 +6,7 @@ import type { IntegrationError } from '@ecokit/contracts'
 import { openEcosystem } from '../src/ecosystem.ts'
 import { openServer } from '../src/server.ts'
 import type { ServerOptions } from '../src/server.ts'
+import { checkState } from '../../../core/flow/test/openlineage.ts'
 import { ask } from './ask.ts'
 import { lab, startLab } from './lab.ts'
 
@@ -85,6 +86,7 @@ server: { port: 0 }
       await runtime.close()
       await partner.stop()
       // A database that is being closed may still take its own files away.
+      checkState(folder)
       await rm(folder, { recursive: true, maxRetries: 10 })
     },
   }
