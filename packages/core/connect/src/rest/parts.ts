@@ -1,11 +1,12 @@
 import { integrationError, toJson } from '@ecokit/contracts'
 import type { AnyRecord, Batch, RestParameter, RestPartitions } from '@ecokit/contracts'
 import { recordLines } from '../lines.ts'
-import { digest, inOrder } from '../reading.ts'
+import { digest } from '../reading.ts'
 import { sentTime } from './cursor.ts'
-import { askedOf, boundsOf, conclude, sieve } from './pass.ts'
+import { askedOf, boundsOf, conclude, higher, sieve } from './pass.ts'
 import type { Reading, RestReading } from './pass.ts'
-import type { Asked } from './pages.ts'
+import type { Asked, Page } from './pages.ts'
+import { sideBySide } from './side-by-side.ts'
 import type { Pass } from './state.ts'
 import { isPlain } from './template.ts'
 
@@ -16,6 +17,8 @@ interface Part {
   readonly key: string
   /** As a caller asks for it. */
   readonly name: string
+  /** When a window begins. */
+  readonly at?: number
   readonly fields: AnyRecord
   readonly parameters: readonly (RestParameter & { readonly value: string })[]
 }
@@ -30,8 +33,9 @@ const partsOfParent = async function* (
   reading: Reading,
   { parent, fields }: Exclude<RestPartitions, Windows>,
   read: Read,
+  signal: AbortSignal,
 ): AsyncGenerator<Part> {
-  const { options, refuse, rest } = reading
+  const { refuse, rest } = reading
   const seen = new Set<string>()
   /** Objects stand in no text; `.` and `..` would be another path. */
   const canStand = (name: string, value: unknown): boolean =>
@@ -41,7 +45,7 @@ const partsOfParent = async function* (
     ...reading,
     name: parent,
     options: {
-      signal: options.signal,
+      signal,
       columns: [...new Set(Object.values(fields))],
       onInvalid: ({ reason, ...invalid }) => refuse({ ...invalid, reason: about(reason) }),
     },
@@ -88,8 +92,9 @@ const partsOfWindows = function* (reading: Reading, windows: Windows, pass: Pass
   for (let at = from; at < upper || at === from; at += windowMs) {
     const name = new Date(at).toISOString()
     yield {
-      key: String(at),
+      key: digest(name),
       name,
+      at,
       fields: {},
       parameters: [
         { ...windows.since, value: sentTime(Math.max(at, lower), form) },
@@ -100,71 +105,75 @@ const partsOfWindows = function* (reading: Reading, windows: Windows, pass: Pass
   }
 }
 
-/** The part that was left half read before all others: a checkpoint has room for one place, and the parent may have come into another order. */
-const halfReadFirst = async function* (parts: AsyncIterable<Part>, half: string): AsyncGenerator<Part> {
-  const held: Part[] = []
-  let found = false
-  for await (const part of parts) {
-    if (found) yield part
-    else if (part.key === half) {
-      found = true
-      yield part
-      yield* held.splice(0)
-    } else held.push(part)
+/** Which windows are done: all before `part`, and of those behind it the ones in `finished`. */
+const doneWindows = ({ windowMs }: Windows, done: Set<string>) => {
+  const begun: Part[] = []
+  let { part }: Pass = {}
+  return {
+    begin: (window: Part): void => {
+      begun.push(window)
+    },
+    end: ({ key }: Part): Pass => {
+      done.add(key)
+      for (let first = begun[0]; first !== undefined && done.delete(first.key); first = begun[0]) {
+        part = String((first.at ?? 0) + windowMs)
+        begun.shift()
+      }
+      return { ...(part !== undefined && { part }), finished: [...done].join('') }
+    },
   }
-  yield* held
 }
 
-/** Parts that are read side by side and handed on in their order. */
+/** Parts that are read side by side; a checkpoint holds a place in each that is half read. */
 export const readParts = async function* (reading: Reading, read: Read): AsyncGenerator<Batch<AnyRecord>> {
-  const { rest, before, refuse, options, pages, partner, name } = reading
+  const { rest, before, refuse, options, pages, partner, name, cursor } = reading
   const { partitions } = rest
   if (partitions === undefined) return
   const wanted = reading.pass.window?.partition
   const windows = 'windowMs' in partitions ? partitions : undefined
-  let { pass } = reading
-  const finished = keysIn(pass.finished)
+  const { pass: resumed } = reading
+  let pass: Pass = resumed
+  const finished = keysIn(resumed.finished)
+  const done = windows && doneWindows(windows, new Set(finished))
   const known = keysIn(before.known)
-  const resumed = pass
-  const isLeft = ({ key, name: part }: Part): boolean =>
+  const isLeft = ({ key, at, name: part }: Part): boolean =>
     (wanted === undefined || part === wanted) &&
-    (windows === undefined ? !finished.has(key) : resumed.part === undefined || Number(key) >= Number(resumed.part))
+    !finished.has(key) &&
+    (at === undefined || resumed.part === undefined || at >= Number(resumed.part))
   let matched = wanted === undefined
-  const left = async function* (): AsyncGenerator<Part> {
+  const left = async function* (signal: AbortSignal): AsyncGenerator<Part> {
     const all =
-      windows === undefined ? partsOfParent(reading, partitions as never, read) : partsOfWindows(reading, windows, pass)
+      windows === undefined
+        ? partsOfParent(reading, partitions as never, read, signal)
+        : partsOfWindows(reading, windows, resumed)
     for await (const part of all) {
       if (part.name === wanted) matched = true
       if (isLeft(part)) yield part
       if (wanted !== undefined && matched) return
     }
   }
-
-  const begin = async (part: Part, signal: AbortSignal) => {
+  const walk = async function* (
+    part: Part,
+    signal: AbortSignal,
+  ): AsyncGenerator<Page & { highest: string | undefined }> {
+    done?.begin(part)
     // A part that the last pass did not know has all of its records before it.
-    const bounds = boundsOf(reading, windows === undefined && !known.has(part.key) ? undefined : pass.from)
+    const bounds = boundsOf(reading, windows === undefined && !known.has(part.key) ? undefined : resumed.from)
     const { values, parameters } = askedOf(reading, bounds, part.fields)
     const asked: Asked = { values, parameters: [...parameters, ...part.parameters] }
-    const place = part.key === resumed.part ? resumed.place : undefined
-    const walk = pages(asked, place, () => asked, signal)
-    return { part, bounds, walk, first: await walk.next() }
+    const seen = sieve(reading, bounds, undefined)
+    for await (const page of pages(asked, resumed.places?.[part.key], () => asked, signal))
+      yield { ...page, rows: seen.keep(page.rows), highest: seen.highest() }
   }
-  const half = windows === undefined ? resumed.part : undefined
-  const parts = half === undefined ? left() : halfReadFirst(left(), half)
-  for await (const { part, bounds, walk, first } of inOrder(parts, atOnce, options.signal, begin)) {
-    const seen = sieve(reading, bounds, pass.highest)
-    for (let step = first; step.done !== true; step = await walk.next()) {
-      const { next, rows, refused } = step.value
-      for (const invalid of refused) refuse(invalid)
-      const kept = seen.keep(rows)
-      const highest = seen.highest()
-      const { place: _place, part: _part, ...rest } = pass
-      pass = { ...rest, ...(highest !== undefined && { highest }) }
-      if (next !== undefined) pass = { ...pass, part: part.key, place: next }
-      else if (windows !== undefined) pass = { ...pass, part: String(Number(part.key) + windows.windowMs) }
-      else pass = { ...pass, finished: (pass.finished ?? '') + part.key }
-      yield* kept.batches({ ...before, pass })
-    }
+  for await (const { item: part, page } of sideBySide(left, atOnce, options.signal, walk)) {
+    for (const invalid of page.refused) refuse(invalid)
+    const highest = cursor && higher(cursor, pass.highest, page.highest)
+    const { [part.key]: _left, ...places } = pass.places ?? {}
+    pass = { ...pass, places, ...(highest !== undefined && { highest }) }
+    if (page.next !== undefined) pass = { ...pass, places: { ...places, [part.key]: page.next } }
+    else if (done === undefined) pass = { ...pass, finished: (pass.finished ?? '') + part.key }
+    else pass = { ...pass, ...done.end(part) }
+    yield* page.rows.batches({ ...before, pass })
   }
   if (!matched)
     throw integrationError('invalid_input', {
@@ -176,5 +185,7 @@ export const readParts = async function* (reading: Reading, read: Read): AsyncGe
           : 'Name it by the time at which it begins',
       details: { field: 'partition' },
     })
-  yield { encoding: 'records', records: [], checkpoint: conclude(reading, pass) }
+  // In an order of their own, however they came.
+  const all = [...keysIn(pass.finished)].toSorted().join('')
+  yield { encoding: 'records', records: [], checkpoint: conclude(reading, { ...pass, finished: all }) }
 }

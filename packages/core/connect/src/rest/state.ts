@@ -30,10 +30,12 @@ const pass = z.strictObject({
   highest: z.string().optional(),
   /** The page to ask for next; absent: the first. */
   place: place.optional(),
-  /** The part that `place` is in; of windows, all before it are done. */
-  part: z.string().optional(),
+  /** Of the parts that are half read: the page to ask for next, by the digest of the part. */
+  places: z.record(z.string(), place).optional(),
   /** Digests of the parts that are done, one behind the other. */
   finished: z.string().optional(),
+  /** Of windows of time: all before this one are done, in epoch milliseconds. */
+  part: z.string().optional(),
   /** When the pass began, in epoch milliseconds, where the cursor is a time: windows end there, and so does the cursor that it leaves. A clock that jumps does not change a pass. */
   end: z.number().optional(),
   /** Of the slices read so far in this round. */
