@@ -13,6 +13,7 @@ export type {
   Counts,
   Failure,
   LineageTarget,
+  Outlook,
   PassMode,
   Pipeline,
   PipelineStream,

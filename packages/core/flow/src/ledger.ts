@@ -1,9 +1,18 @@
 import { toJson } from '@ecokit/contracts'
 import type { NewRow, Row, Store } from '@ecokit/store'
 import type { PlannedStream } from './plan.ts'
+import { openOutlooks } from './outlook.ts'
 import { seal, unseal } from './seal.ts'
-import { readState, stateKey, type FlowState } from './state.ts'
-import { noCounts, type Counts, type Failure, type RunStatus, type Window } from './types.ts'
+import { readState, stateKey, type FlowState, type Pass } from './state.ts'
+import {
+  noCounts,
+  type Counts,
+  type Failure,
+  type Outlook,
+  type RunStatus,
+  type StreamStatus,
+  type Window,
+} from './types.ts'
 
 /** What is written about a stream while it runs. */
 export type StreamPatch = Partial<
@@ -22,6 +31,10 @@ export interface Ledger {
   /** Gives each of its streams a row. */
   begin(streams: readonly PlannedStream[]): Promise<void>
   stream(name: string, patch: StreamPatch): Promise<void>
+  /** Says how the stream is read this time, and with that what is to be expected of it. */
+  pass(name: string, pass: Pick<Pass, 'mode' | 'from'>): Promise<void>
+  /** How far the stream is, as the store tells it of the row. */
+  outlook(name: string, status: StreamStatus, read: number): Outlook
   /** Keeps the state that the sink has committed: the truth where the sink cannot, for display elsewhere. */
   committed(key: string, state: FlowState, stream: string, patch: StreamPatch): Promise<void>
   /** Gives an earlier run the account of what it committed last, where it died before it could say so. */
@@ -44,7 +57,9 @@ const insertAsides = (within: Store['db'], part: readonly NewRow<'quarantine'>[]
 
 export const openLedger = (store: Store, run: string, now: () => number): Ledger => {
   const { db } = store
-  const touch = (name: string, patch: StreamPatch, within: Store['db']) =>
+  const outlooks = openOutlooks(store, now)
+  let pipeline = ''
+  const touch = (name: string, patch: StreamPatch & { readonly expected?: number | null }, within: Store['db']) =>
     within
       .updateTable('run_streams')
       .set({ ...patch, updated_at: now() })
@@ -61,9 +76,15 @@ export const openLedger = (store: Store, run: string, now: () => number): Ledger
       .execute()
     return rows[0]?.cancel_requested_at != null
   }
+  const write = (name: string, patch: Parameters<typeof touch>[1]): Promise<void> =>
+    db.transaction().execute(async (transaction) => {
+      await touch(name, patch, transaction)
+      await beat(transaction)
+    })
   let fullPart: ReturnType<typeof insertAsides> | undefined
   return {
     open: async ({ window, ...given }) => {
+      pipeline = given.pipeline
       const row = {
         ...given,
         kind: window === undefined ? ('sync' as const) : ('backfill' as const),
@@ -80,6 +101,7 @@ export const openLedger = (store: Store, run: string, now: () => number): Ledger
     },
     begin: async (streams) => {
       const at = now()
+      await outlooks.begin(pipeline, streams)
       const blank = {
         started_at: null,
         ended_at: null,
@@ -97,6 +119,7 @@ export const openLedger = (store: Store, run: string, now: () => number): Ledger
         mode: window === undefined ? mode : ('backfill' as const),
         disposition,
         drift: toJson(drift),
+        expected: outlooks.expected(stream),
         updated_at: at,
         ...blank,
       }))
@@ -107,17 +130,21 @@ export const openLedger = (store: Store, run: string, now: () => number): Ledger
           .execute()
     },
     stream: async (name, patch) => {
-      await db.transaction().execute(async (transaction) => {
-        await touch(name, patch, transaction)
-        await beat(transaction)
-      })
+      if (patch.started_at != null) outlooks.started(name, patch.started_at)
+      await write(name, patch)
     },
+    pass: async (name, { mode, from }) => {
+      outlooks.pass(name, { mode, from })
+      await write(name, { mode, expected: outlooks.expected(name) })
+    },
+    outlook: (name, status, read) => outlooks.of(name, status, read),
     committed: async (key, state, name, patch) => {
       const row = {
         checkpoint: seal(state),
         complete: state.complete ? 1 : 0,
         reconciled_at: state.reconciledAt ?? null,
         counts: toJson(state.counts),
+        ...(state.complete && outlooks.isWhole(name) && { whole_read: state.counts.read }),
         updated_at: now(),
       }
       await db.transaction().execute(async (transaction) => {

@@ -43,7 +43,10 @@ export const callQuietly = (call: () => void): void => {
 const isForgotten = (error: unknown): error is IntegrationError<'invalid_input'> =>
   isIntegrationError(error, 'invalid_input') && error.details.field === 'checkpoint'
 
-const startAnew = ({ partner, message, details }: IntegrationError<'invalid_input'>, { table }: RunStream): IntegrationError =>
+const startAnew = (
+  { partner, message, details }: IntegrationError<'invalid_input'>,
+  { table }: RunStream,
+): IntegrationError =>
   integrationError('invalid_input', {
     partner,
     what: message,
@@ -67,7 +70,11 @@ export const runStream = async (planned: RunStream, running: Running): Promise<I
 
   const tell = (status: Progress['status'], counts: Counts): void => {
     callQuietly(() =>
-      onProgress?.({ run: id, pipeline: pipeline.name, stream, status, mode, requests: requests(), ...counts }),
+      onProgress?.({
+        ...{ run: id, pipeline: pipeline.name, stream, status, mode, requests: requests() },
+        ...counts,
+        ...ledger.outlook(stream, status, counts.read),
+      }),
     )
   }
   const trace = (type: LineageEvent['eventType'], about: { counts?: Counts; error?: string } = {}): void => {
@@ -114,7 +121,7 @@ export const runStream = async (planned: RunStream, running: Running): Promise<I
         onPass: async (pass) => {
           mode = pass.mode
           await planned.agree()
-          await ledger.stream(stream, { mode })
+          await ledger.pass(stream, pass)
         },
         onBatch: (counts) => {
           if (!hasPassed(savedAt, now(), progressMs)) return

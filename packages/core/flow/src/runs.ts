@@ -1,6 +1,7 @@
 import type { ErrorCode } from '@ecokit/contracts'
 import type { Row, Store } from '@ecokit/store'
 import { lineageEvent, type LineageEvent } from './lineage-event.ts'
+import { outlookOf } from './outlook.ts'
 import type { Failure, Run, SchemaChange, StreamRun } from './types.ts'
 
 const iso = (at: number): string => new Date(at).toISOString()
@@ -10,6 +11,10 @@ const failure = (row: { error_code: string | null; error_message: string | null 
   row.error_code === null
     ? {}
     : { error: { code: row.error_code as ErrorCode, message: row.error_message ?? row.error_code } }
+
+/** How long a stream has gone on for, as far as the store was told. */
+const elapsed = ({ started_at, ended_at, updated_at }: Row<'run_streams'>): number =>
+  started_at === null ? 0 : Math.max(0, (ended_at ?? updated_at) - started_at)
 
 const toStream = (row: Row<'run_streams'>): StreamRun => ({
   stream: row.stream,
@@ -26,7 +31,8 @@ const toStream = (row: Row<'run_streams'>): StreamRun => ({
   bytes: row.bytes,
   startedAt: isoOrNull(row.started_at),
   endedAt: isoOrNull(row.ended_at),
-  durationMs: row.started_at === null ? 0 : Math.max(0, (row.ended_at ?? row.updated_at) - row.started_at),
+  durationMs: elapsed(row),
+  ...outlookOf({ ...row, elapsedMs: elapsed(row) }),
   drift: JSON.parse(row.drift) as SchemaChange[],
   ...failure(row),
 })

@@ -120,8 +120,16 @@ export interface StreamContract {
   readonly updatedAt: string
 }
 
+/** What a pass over everything of a stream can tell of its end by the one before. Of any other pass nobody knows, and both are absent. */
+export interface Outlook {
+  /** How many records the last complete pass over everything of the stream read; this one may well read more. */
+  readonly expected?: number
+  /** About how many milliseconds are left at the pace so far: while it runs, from its first half second on, until it has read what was expected. */
+  readonly leftMs?: number
+}
+
 /** One stream of a run: live while it runs, its account of what was committed afterwards. Times are ISO 8601. */
-export interface StreamRun extends Counts {
+export interface StreamRun extends Counts, Outlook {
   readonly stream: string
   readonly table: string
   readonly status: StreamStatus
@@ -159,7 +167,7 @@ export interface Run {
 export type RunResult = Run & { readonly status: Exclude<RunStatus, 'running'>; readonly endedAt: string }
 
 /** Where a stream stands, at most four times a second and at its end. */
-export interface Progress extends Counts {
+export interface Progress extends Counts, Outlook {
   readonly run: string
   readonly pipeline: string
   readonly stream: string

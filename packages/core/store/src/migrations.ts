@@ -6,6 +6,7 @@ import { audit } from './migrations/003-audit.ts'
 import { vault } from './migrations/004-vault.ts'
 import { partnerPolicy } from './migrations/005-partner-policy.ts'
 import { flow } from './migrations/006-flow.ts'
+import { expected } from './migrations/007-expected.ts'
 
 /** Every migration by its name, in order; a name is never changed or removed once it was released. */
 export const migrations = (dialect: TableDialect): Readonly<Record<string, Migration>> => ({
@@ -15,4 +16,5 @@ export const migrations = (dialect: TableDialect): Readonly<Record<string, Migra
   '004-vault': { up: vault(dialect) },
   '005-partner-policy': { up: partnerPolicy },
   '006-flow': { up: flow(dialect) },
+  '007-expected': { up: expected },
 })

@@ -107,6 +107,8 @@ interface RunStreams {
   error_message: string | null
   /** What has changed in its schema since the run before: a list of changes. */
   drift: Generated<Json>
+  /** How many records the pass before read, where both are over everything. */
+  expected: number | null
 }
 
 /** Where each stream of a pipeline stands; `key` is `pipeline/stream`. */
@@ -118,6 +120,8 @@ interface FlowState {
   /** When the last complete pass over everything ended. */
   reconciled_at: Time | null
   counts: Json
+  /** How many records the last complete pass over everything read. */
+  whole_read: number | null
   updated_at: Time
 }
 
