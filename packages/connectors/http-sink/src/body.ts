@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
+import { plainZeros } from '@ecokit/connect/writing'
 import { toJson } from '@ecokit/contracts'
-import type { AnyRecord, Batch } from '@ecokit/contracts'
+import type { AnyRecord, Batch, JsonSchema } from '@ecokit/contracts'
 import type { Config } from './config.ts'
 
 /** One record as JSON, and where it stood in its batch. */
@@ -29,10 +30,18 @@ const faultOf = (line: Uint8Array): string | undefined => {
   }
 }
 
+/** May also be found inside of a text. */
+const minusZero = /[:[,]-0[\]},]/
+/** A record as JSON; -0 is 0 in a field of whole numbers, as it is in lines that were proved. */
+const jsonOf = (record: AnyRecord, schema: JsonSchema): string => {
+  const json = toJson(record)
+  return minusZero.test(json) ? toJson(plainZeros(record, schema)) : json
+}
+
 /** The records of a batch as lines of JSON. Lines that come as NDJSON go on as they are, so that no value changes on its way; those that nobody has proved are read once. */
-export const linesOf = (batch: Batch<AnyRecord>, refused: Refused): readonly Line[] => {
+export const linesOf = (batch: Batch<AnyRecord>, schema: JsonSchema, refused: Refused): readonly Line[] => {
   if (batch.encoding === 'records')
-    return batch.records.map((record, index) => ({ index, json: encoder.encode(toJson(record)) }))
+    return batch.records.map((record, index) => ({ index, json: encoder.encode(jsonOf(record, schema)) }))
   const lines: Line[] = []
   const { bytes } = batch
   let index = 0

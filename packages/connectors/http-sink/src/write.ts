@@ -152,7 +152,7 @@ export const openWriter = (
       }
       return
     }
-    const keys = linesOf({ encoding: 'records', records: deleted }, [])
+    const keys = linesOf({ encoding: 'records', records: deleted }, options.table.schema, [])
     for (const lines of requestsOf(keys, config)) {
       const place = {
         key: options.key,
@@ -184,7 +184,7 @@ export const openWriter = (
         offset = 0
       }
       const rejected: { index: number; reason: string }[] = []
-      const lines = linesOf(batch, rejected)
+      const lines = linesOf(batch, options.table.schema, rejected)
       for (const request of requestsOf(lines, config)) {
         const place = {
           key: options.key,

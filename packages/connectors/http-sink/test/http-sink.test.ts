@@ -1,8 +1,9 @@
 import { createHmac } from 'node:crypto'
 import type { AnyConnection, AnyRecord, Batch, WriteOptions } from '@ecokit/contracts'
-import { isIntegrationError } from '@ecokit/contracts'
+import { double, int64, isIntegrationError, jsonSchema } from '@ecokit/contracts'
 import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
+import { z } from 'zod'
 import { connect, connectUnknown } from '@ecokit/connect'
 import { httpSink } from '../src/index.ts'
 import { openEndpoint, type Endpoint, type Fault } from './endpoint.ts'
@@ -91,6 +92,18 @@ test('proven lines go over the wire as they are: no digit, escape or space of th
   const written = await send(open(there), { encoding: 'ndjson', bytes, count: 2, proven: true })
   expect(written.rows).toBe(2)
   expect(there.seen[0]?.body).toBe(`[${line},${line}]`)
+})
+
+test('-0 keeps its sign as a number and is 0 as a whole number, as a record and as a proven line', async () => {
+  const shape = z.object({ id: z.int(), x: double(), deep: z.array(z.object({ n: int64(), x: z.number() })) })
+  const record = { id: -0, x: -0, deep: [{ n: -0, x: -0 }] }
+  const bytes = Buffer.from('{"id":0,"x":-0.0,"deep":[{"n":0,"x":-0.0}]}')
+  const proven: Batch<AnyRecord> = { encoding: 'ndjson', bytes, count: 1, proven: true }
+  for (const batch of [proven, { encoding: 'records', records: [record] } satisfies Batch<AnyRecord>]) {
+    const there = await endpoint()
+    await send(open(there), batch, { table: { name: 'runs', schema: jsonSchema(shape), primaryKey: ['id'] } })
+    expect(there.tables.get('runs')).toEqual([{ id: 0, x: -0, deep: [{ n: 0, x: -0 }] }])
+  }
 })
 
 test('lines that nobody has proved and that are no object are refused with their place', async () => {

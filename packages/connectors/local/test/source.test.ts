@@ -109,6 +109,16 @@ test('tables and views of every schema are discovered, bookkeeping is not', asyn
   })
 })
 
+test('the sign of zero in lines of others is not lost in a column of whole numbers', async () => {
+  const folder = await temporaryFolder()
+  await writeFile(path.join(folder, 'm.ndjson'), '{"x":1,"n":1}\n{"x":-0.0,"n":0}\n')
+  const connection = open({ folder })
+  expect((await discoverAll(connection))[0]?.schema['properties']).toEqual({
+    x: { type: ['null', 'number'] },
+    n: { type: ['integer', 'null'] },
+  })
+})
+
 test('names that look like SQL are only names', async () => {
   const { connection } = await openLake()
   await put(connection, writing(table({ x: {} }, undefined, 'safe')), [{ x: 1 }])

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { double, jsonSchema } from '@ecokit/contracts'
+import { double, int64, jsonSchema } from '@ecokit/contracts'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import {
@@ -10,6 +10,7 @@ import {
   oneByOne,
   orNull,
   parseLine,
+  plainZeros,
   readJson,
   refusal,
   sortDeletes,
@@ -129,4 +130,23 @@ test('lines, deletes, null in schemas and work in turn', async () => {
   await expect(failing).rejects.toThrow('no')
   await Promise.all([first, last])
   expect(order).toEqual([1, 2])
+})
+
+test('-0 keeps its sign among numbers and is 0 among whole numbers, wherever these stand', () => {
+  const schema = jsonSchema(
+    z.object({
+      n: z.number(),
+      i: z.int().nullable(),
+      big: int64().optional(),
+      either: z.union([z.int(), z.number()]),
+      deep: z.array(z.object({ at: z.int(), x: z.number() })),
+      map: z.record(z.string(), z.int()),
+      free: z.unknown(),
+    }),
+  )
+  const value = { n: -0, i: -0, big: -0, either: -0, deep: [{ at: -0, x: -0 }], map: { a: -0 }, free: [-0], more: -0 }
+  const wanted = { n: -0, i: 0, big: 0, either: -0, deep: [{ at: 0, x: -0 }], map: { a: 0 }, free: [-0], more: -0 }
+  expect(plainZeros(value, schema)).toEqual(wanted)
+  expect(readJson(jsonText(value, schema), schema)).toEqual(wanted)
+  expect(jsonText({ n: -0, i: -0 }, schema)).toBe('{"n":-0.0,"i":0}')
 })

@@ -1,3 +1,4 @@
+// ECMAScript's JSON.parse source text access, in Node from 21; the TypeScript library does not have it yet.
 declare const JSON: {
   rawJSON(text: string): unknown
   parse(
@@ -6,11 +7,16 @@ declare const JSON: {
   ): unknown
 } & typeof globalThis.JSON
 
+/** JSON.stringify makes 0 of it. */
+const minusZero = JSON.rawJSON('-0')
 const exact = (_key: string, field: unknown): unknown => {
-  if (typeof field === 'bigint') return JSON.rawJSON(String(field))
-  return typeof field === 'number' && !Number.isFinite(field) ? String(field) : field
+  if (typeof field === 'number') {
+    if (field === 0) return Object.is(field, -0) ? minusZero : field
+    return Number.isFinite(field) ? field : String(field)
+  }
+  return typeof field === 'bigint' ? JSON.rawJSON(String(field)) : field
 }
-/** JSON text that loses nothing: a bigint keeps its digits, NaN and the infinities become the strings "NaN", "Infinity" and "-Infinity". */
+/** JSON text that loses nothing: a bigint keeps its digits, -0 its sign; NaN and the infinities become the strings "NaN", "Infinity" and "-Infinity". */
 export const toJson = (value: unknown, indent?: number): string => JSON.stringify(value, exact, indent)
 
 /** An integer beyond 2^53 has 16 digits or more; the digits of a fraction do not matter. */

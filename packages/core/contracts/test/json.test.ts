@@ -57,7 +57,7 @@ test('what toJson writes comes back as it was', () => {
     value: fc.oneof(
       { maxDepth: 4 },
       fc.bigInt({ min: -(2n ** 70n), max: 2n ** 70n }),
-      fc.double({ noNaN: true, noDefaultInfinity: true }).map((one) => (Object.is(one, -0) ? 0 : one)),
+      fc.oneof(fc.double({ noNaN: true, noDefaultInfinity: true }), fc.constant(-0)),
       fc.string(),
       fc.constantFrom(null, true, false),
       fc.array(tie('value'), { maxLength: 4 }),
@@ -81,4 +81,11 @@ test('what toJson writes comes back as it was', () => {
     }),
     { numRuns: 1000 },
   )
+})
+
+test('the sign of zero is kept wherever a number may stand', () => {
+  expect(toJson(-0)).toBe('-0')
+  expect(toJson({ a: -0, b: [0, -0, { c: -0 }], d: '-0' })).toBe('{"a":-0,"b":[0,-0,{"c":-0}],"d":"-0"}')
+  expect(Object.is(fromJson(toJson(-0)), -0)).toBe(true)
+  expect(fromJson(toJson([-0, 2n ** 60n]))).toEqual([-0, 2n ** 60n])
 })

@@ -3,6 +3,8 @@ import type { JsonSchema } from '@ecokit/contracts'
 const typeOf = (value: unknown): string => {
   if (value === null) return 'null'
   if (Array.isArray(value)) return 'array'
+  // Whole numbers have no -0: as one of them it would become 0.
+  if (Object.is(value, -0)) return 'number'
   if (typeof value === 'bigint' || (typeof value === 'number' && Number.isInteger(value))) return 'integer'
   return typeof value
 }

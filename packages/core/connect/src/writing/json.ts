@@ -23,7 +23,7 @@ const inside = (schema: unknown, key: string | undefined): unknown => {
   const properties = schema['properties']
   return isObject(properties) && Object.hasOwn(properties, key) ? properties[key] : schema['additionalProperties']
 }
-const takes = (schema: unknown, type: 'number' | 'string'): boolean => {
+const takes = (schema: unknown, type: 'integer' | 'number' | 'string'): boolean => {
   if (!isObject(schema)) return false
   for (const union of [schema['anyOf'], schema['oneOf']])
     if (Array.isArray(union)) return union.some((member) => takes(member, type))
@@ -34,9 +34,23 @@ const takes = (schema: unknown, type: 'number' | 'string'): boolean => {
 }
 /** Numbers, and no texts that could be the word NaN. */
 const isNumber = (schema: unknown): boolean => takes(schema, 'number') && !takes(schema, 'string')
+/** Whole numbers and no others, so that -0 is 0, as where a scanner reads it. */
+const isWhole = (schema: unknown): boolean => takes(schema, 'integer') && !takes(schema, 'number')
+
+/** The value with 0 in place of -0 where its schema takes whole numbers alone. */
+export const plainZeros = (value: unknown, schema: unknown): unknown => {
+  if (value === 0) return isWhole(schema) ? 0 : value
+  if (Array.isArray(value)) {
+    const items = inside(schema, undefined)
+    return value.map((item) => plainZeros(item, items))
+  }
+  if (typeof value !== 'object' || value === null) return value
+  if (![Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null)) return value
+  return Object.fromEntries(Object.entries(value).map(([key, field]) => [key, plainZeros(field, inside(schema, key))]))
+}
 
 /**
- * JSON text that loses nothing: bigint keeps its digits, -0 its sign; NaN and the infinities become texts where the schema says number, and are refused elsewhere, where they could be told from no text.
+ * JSON text that loses nothing: bigint keeps its digits, -0 its sign, but for whole numbers; NaN and the infinities become texts where the schema says number, and are refused elsewhere, where they could be told from no text.
  * `store` sees every text and every key, with what leads to it, and refuses those that the store cannot hold; half of a surrogate pair is refused before.
  */
 export const jsonText = (
@@ -53,7 +67,7 @@ export const jsonText = (
     if (value === null || typeof value === 'boolean') return value
     if (typeof value === 'bigint') return JSON.rawJSON(String(value))
     if (typeof value === 'number') {
-      if (Object.is(value, -0)) return JSON.rawJSON('-0.0')
+      if (Object.is(value, -0)) return isWhole(schema) ? 0 : JSON.rawJSON('-0.0')
       // Digits alone, which some stores make of any exponent, would come back as a bigint.
       if (Number.isInteger(value) && !Number.isSafeInteger(value)) return JSON.rawJSON(`${String(BigInt(value))}.0`)
       if (Number.isFinite(value)) return value

@@ -100,7 +100,8 @@ export const table = <Row>(columns: readonly Column<Row>[], rows: readonly Row[]
 
 /** How one value of a record reads in a cell or a CSV field. */
 export const plain = (value: unknown): string => {
-  if (typeof value === 'string' || typeof value === 'number') return String(value)
+  if (typeof value === 'string') return value
+  if (typeof value === 'number') return Object.is(value, -0) ? '-0' : String(value)
   if (value === null || value === undefined) return ''
   return value instanceof Date ? value.toISOString() : toJson(value)
 }
