@@ -89,9 +89,7 @@ test.for(sinks)('%s: -0.0 of a partner is -0.0 there, and at an HTTP endpoint be
   const folder = await temporaryFolder()
   const config = { database: path.join(folder, 'lake.duckdb'), folder: path.join(folder, 'files') }
   const there = sinkName === 'postgres' ? await openBase() : closing(connect(local, { name: 'lake', config }))
-  const hook = closing(
-    connectUnknown(httpSink, { name: 'hook', config: { url }, credentials: { scheme: 'none' } }),
-  )
+  const hook = closing(connectUnknown(httpSink, { name: 'hook', config: { url }, credentials: { scheme: 'none' } }))
   const store = await testStore()
   const first = await run({
     pipeline: {
@@ -117,9 +115,7 @@ test.for(sinks)('%s: -0.0 of a partner is -0.0 there, and at an HTTP endpoint be
 
 test('both roads bring -0.0 to an HTTP endpoint', async () => {
   const { bodies, url } = await openServer()
-  const hook = closing(
-    connectUnknown(httpSink, { name: 'hook', config: { url }, credentials: { scheme: 'none' } }),
-  )
+  const hook = closing(connectUnknown(httpSink, { name: 'hook', config: { url }, credentials: { scheme: 'none' } }))
   const pipeline = { name: 'p', source: sourceOf(url), sink: hook, sinkName: 'upsert' }
   expect((await run({ pipeline, store: await testStore() })).status).toBe('completed')
   expect(bodies).toEqual([...wanted, ...wanted])
