@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { csvLine } from '../src/output/csv.ts'
 import { openProgress } from '../src/output/progress.ts'
-import { table, whole } from '../src/output/table.ts'
+import { plain, table, whole } from '../src/output/table.ts'
 import type { Paint, Terminal } from '../src/output/terminal.ts'
 import { cut, cutStart, duration, size, visible, width } from '../src/output/text.ts'
 
@@ -235,6 +235,12 @@ test('what says nothing when it is cut stays whole or goes, spare columns first'
 
 test('of a path its end is kept', () => {
   expect(cutStart('file/lake.duckdb/desk', 8)).toBe('…db/desk')
+
+test('the sign of zero is shown and written', () => {
+  expect(plain(-0)).toBe('-0')
+  expect(plain({ a: [-0] })).toBe('{"a":[-0]}')
+  expect(csvLine([-0, 0, -1])).toBe('-0,0,-1\n')
+})
   expect(cutStart('名前名前', 5)).toBe('…名前')
   expect(cutStart('desk', 8)).toBe('desk')
 })
