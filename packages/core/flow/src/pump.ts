@@ -4,6 +4,8 @@ import type { AnyRecord, Batch, InvalidRecord } from '@ecokit/contracts'
 export interface Piece {
   readonly batch: Batch<AnyRecord> | undefined
   readonly invalid: readonly InvalidRecord[]
+  /** True once the read is known to have ended with this batch. */
+  readonly isLast: () => boolean
 }
 
 /** How long a source may take to end once the run is over; one that does not listen must not hold it up. */
@@ -26,6 +28,8 @@ export const pump = async function* (
   signal: AbortSignal,
 ): AsyncGenerator<Piece, void, undefined> {
   let invalid: InvalidRecord[] = []
+  let ended = false
+  const isLast = (): boolean => ended
   const iterator = read((record) => invalid.push(record))[Symbol.asyncIterator]()
   // A race with one lasting promise would keep every batch for as long as that is open.
   let refuse = (_reason: unknown): void => {}
@@ -33,7 +37,8 @@ export const pump = async function* (
   signal.addEventListener('abort', giveUp)
   const pull = async (): Promise<Piece> => {
     const next = await iterator.next()
-    const piece = { batch: next.done === true ? undefined : next.value, invalid }
+    const piece = { batch: next.done === true ? undefined : next.value, invalid, isLast }
+    ended = next.done === true && invalid.length === 0
     invalid = []
     return piece
   }

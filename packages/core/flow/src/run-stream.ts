@@ -14,7 +14,6 @@ import { noCounts, type Counts, type PassMode, type Progress, type SyncOptions }
 
 const progressMs = 250
 const lineageMs = 10_000
-const defaultCommitBytes = 4 * 1024 * 1024
 
 /** What all streams of one run share. */
 export interface Running {
@@ -57,7 +56,7 @@ const startAnew = (
 /** Runs one stream and writes its account; gives the error that ended it, if one did. */
 export const runStream = async (planned: RunStream, running: Running): Promise<IntegrationError | undefined> => {
   const { options, ledger, controller, fence, log, now, id, warnings, meter } = running
-  const { pipeline, onProgress, full = false, commitBytes = defaultCommitBytes } = options
+  const { pipeline, onProgress, full = false, commitBytes } = options
   const { stream } = planned
   const job = jobOf(planned, id, options)
   const requests = meter()

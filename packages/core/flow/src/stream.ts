@@ -11,12 +11,11 @@ import { openLoopGuard } from './loop.ts'
 import { openMapper } from './mapping.ts'
 import type { PlannedStream } from './plan.ts'
 import { batchBytes, pump } from './pump.ts'
+import { openRhythm } from './rhythm.ts'
 import { nextState, type Pass } from './state.ts'
 import type { Counts, Pipeline } from './types.ts'
 import { broken, openWriter, quietly, type AnyWriter } from './writer.ts'
 
-/** How long written rows wait for their commit where the source is slow. */
-const commitMs = 1_000
 /** How often the store is told of commits that the sink keeps itself. */
 const tellMs = 250
 
@@ -28,7 +27,8 @@ export interface StreamRunner {
   readonly ledger: Ledger
   readonly signal: AbortSignal
   readonly now: () => number
-  readonly commitBytes: number
+  /** Undefined: as often as costs little. */
+  readonly commitBytes: number | undefined
   /** Throws when this run may not commit any more: cancelled, or its lease is lost. */
   readonly fence: () => Promise<void>
   /** Keeps a sentence about the run beside its data. */
@@ -105,7 +105,7 @@ const copy = async (
   const account = openAccount(ledger, pipelineName, stream)
   let checkpoint: Checkpoint | undefined
   let uncommittedBytes = 0
-  let committedAt = now()
+  const rhythm = openRhythm(pass, runner.commitBytes, now)
   let committedRead = 0
   let toldAt: number | undefined
 
@@ -153,7 +153,7 @@ const copy = async (
     uncommittedBytes += bytes
     if (count + deleted === 0) return
     // The next commit waits for these: they can be stored while the sink writes. A pass that commits only at its end waits for none.
-    if (pass.stepwise && uncommittedBytes >= runner.commitBytes) account.start()
+    if (rhythm.isDue(uncommittedBytes, read.checkpoint !== undefined)) account.start()
     const written = await current.writer.write(batch, { signal })
     const settled = settle(sink.name, disposition === 'merge', count, written)
     await account.putAside(refused(batch, written))
@@ -161,7 +161,7 @@ const copy = async (
     // Nobody has it but this engine, and the sink has written it.
     if (read.encoding === 'ndjson' && read.proven === true) release(read.bytes)
   }
-  const commit = async (complete: boolean): Promise<void> => {
+  const commitNow = async (complete: boolean): Promise<void> => {
     if (!account.balanced())
       throw broken(pipelineName, `${stream}: what was read is not what was written and put aside`)
     await judge?.finish(current.writer, { counts: account.counts(), complete, signal })
@@ -181,8 +181,8 @@ const copy = async (
     }
     committedRead = counts.read
     uncommittedBytes = 0
-    committedAt = now()
   }
+  const commit = (complete: boolean): Promise<void> => rhythm.commit(() => commitNow(complete))
 
   const reading = new AbortController()
   const read = (onInvalid: (invalid: InvalidRecord) => void) => {
@@ -203,7 +203,7 @@ const copy = async (
   let rowsWithoutCheckpoint = false
   let reads = true
   try {
-    for await (const { batch, invalid } of pump(read, () => reading.abort(), signal)) {
+    for await (const { batch, invalid, isLast } of pump(read, () => reading.abort(), signal)) {
       reads = false
       await account.putAside(invalid, { read: true })
       if (batch === undefined) break
@@ -211,9 +211,10 @@ const copy = async (
       if (batch.checkpoint !== undefined) checkpoint = batch.checkpoint
       rowsWithoutCheckpoint = batch.checkpoint === undefined && uncommittedBytes > 0
       runner.onBatch(account.counts())
-      const due = uncommittedBytes >= runner.commitBytes || hasPassed(committedAt, now(), commitMs)
       // Rows that are ahead of the checkpoint would come again: a merge does not mind, an append would double them.
-      if (pass.stepwise && due && (disposition === 'merge' || batch.checkpoint !== undefined)) await commit(false)
+      const resumes = batch.checkpoint !== undefined
+      const due = rhythm.isDue(uncommittedBytes, resumes && !isLast())
+      if (due && (disposition === 'merge' || resumes)) await commit(false)
       reads = true
     }
   } catch (error) {

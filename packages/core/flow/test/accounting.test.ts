@@ -25,7 +25,7 @@ interface Case {
   readonly commit: Sink['commit']
   readonly takesBytes: boolean
   readonly cast: boolean
-  readonly commitBytes: number
+  readonly commitBytes: number | undefined
   /** How many steps each process lives. */
   readonly lives: readonly number[]
 }
@@ -51,7 +51,7 @@ const shape = fc.record({
   pages,
   takesBytes: fc.boolean(),
   cast: fc.boolean(),
-  commitBytes: fc.constantFrom(0, 200, 1_000_000),
+  commitBytes: fc.constantFrom(0, 200, 1_000_000, undefined),
   lives: fc.array(fc.integer({ min: 1, max: 90 }), { maxLength: 4 }),
 })
 const manner = fc.constantFrom(

@@ -100,7 +100,7 @@ interface Case {
   readonly sinkName: 'rows' | 'forgetful'
   readonly disposition: 'append' | 'merge' | 'overwrite'
   readonly pageSize: number
-  readonly commitBytes: number
+  readonly commitBytes: number | undefined
   /** What happens one after the other: the table grows and shrinks, and a process lives for so many steps. */
   readonly lives: readonly {
     readonly grow: number
@@ -120,7 +120,7 @@ const manners = [
 ] as const
 const shapes = fc.record({
   pageSize: fc.integer({ min: 1, max: 7 }),
-  commitBytes: fc.constantFrom(0, 150, 100_000),
+  commitBytes: fc.constantFrom(0, 150, 100_000, undefined),
   lives: fc.array(
     fc.record({
       grow: fc.integer({ min: 0, max: 12 }),
