@@ -172,6 +172,7 @@ test('sync, runs and run: progress, a table per stream, JSON', async () => {
   const second = await ecokit(folder, 'sync', 'files-to-lake', '--json', '--full')
   const run = JSON.parse(second.out) as Run
   expect(run).toMatchObject({ pipeline: 'files-to-lake', status: 'completed', trigger: 'manual', full: true })
+  expect(run.streams.find(({ stream }) => stream === 'things')).toMatchObject({ read: 200, expected: 200 })
   const listed = JSON.parse((await quick('runs', '--json', '--limit', '2')).out) as Run[]
   expect(listed.map(({ status }) => status)).toEqual(['completed', 'completed'])
   expect(listed[0]).toEqual(run)

@@ -151,15 +151,12 @@ test('progress on a terminal is redrawn in place under a bar', () => {
   )
 })
 
-test('what is left is told by the pass before, until this one is longer', () => {
+test('what is left is told where the engine knows it', () => {
   const { terminal, written } = recorder(false)
   let now = 0
-  const view = openProgress(terminal, {
-    now: () => now,
-    expected: (stream, mode) => (stream === 'runs' && mode === 'incremental' ? 1000 : undefined),
-  })
-  for (const read of [0, 250, 1001]) {
-    view.show(progress('runs', 'running', read))
+  const view = openProgress(terminal, { now: () => now })
+  for (const [read, leftMs] of [[0], [250, 30_000], [1001]] as const) {
+    view.show({ ...progress('runs', 'running', read), expected: 1000, ...(leftMs !== undefined && { leftMs }) })
     now += 10_000
   }
   view.show(progress('other', 'running', 0))
@@ -235,12 +232,12 @@ test('what says nothing when it is cut stays whole or goes, spare columns first'
 
 test('of a path its end is kept', () => {
   expect(cutStart('file/lake.duckdb/desk', 8)).toBe('…db/desk')
+  expect(cutStart('名前名前', 5)).toBe('…名前')
+  expect(cutStart('desk', 8)).toBe('desk')
+})
 
 test('the sign of zero is shown and written', () => {
   expect(plain(-0)).toBe('-0')
   expect(plain({ a: [-0] })).toBe('{"a":[-0]}')
   expect(csvLine([-0, 0, -1])).toBe('-0,0,-1\n')
-})
-  expect(cutStart('名前名前', 5)).toBe('…名前')
-  expect(cutStart('desk', 8)).toBe('desk')
 })

@@ -48,6 +48,10 @@ export const run = z
           startedAt: time().nullable(),
           endedAt: time().nullable(),
           durationMs: z.number(),
+          expected: count()
+            .optional()
+            .describe('What the last complete pass over everything read, where this is one too; it may well read more'),
+          leftMs: z.number().optional().describe('About how long is left, while it runs, by what is expected of it'),
           drift: z.array(change).readonly().describe('How its schema differs from what the pipeline had agreed to'),
           error: fault.optional(),
         }),

@@ -1,26 +1,15 @@
-import { getRun, listRuns } from '@ecokit/flow'
+import { getRun } from '@ecokit/flow'
 import type { RunResult } from '@ecokit/flow'
 import type { EcosystemRuntime, SyncRequest } from '@ecokit/server/ecosystem'
 import { errorLine, exitOf } from '../explain.ts'
 import { withRuntime } from '../open.ts'
 import { openProgress } from '../output/progress.ts'
-import type { Expected } from '../output/progress.ts'
 import { driftLines, runTable } from '../output/run.ts'
 import { duration, visible } from '../output/text.ts'
 import type { Invocation } from '../program.ts'
 import { UsageError, exits } from '../usage.ts'
 
 type Wanted = Pick<SyncRequest, 'full' | 'streams' | 'backfill'>
-
-/** How many rows a stream brought in its last pass of each kind: what a pass of the same kind will be like. A delta is never like the one before. */
-const expectedOf = async ({ store }: EcosystemRuntime, pipeline: string): Promise<Expected> => {
-  const known = new Map<string, number>()
-  for (const run of await listRuns(store, { pipeline, limit: 20 }))
-    for (const { stream, mode, status, read } of run.streams)
-      if (status === 'completed' && (mode === 'full_refresh' || mode === 'reconcile'))
-        if (!known.has(stream)) known.set(stream, read)
-  return (stream, mode) => (mode === 'full_refresh' || mode === 'reconcile' ? known.get(stream) : undefined)
-}
 
 /** Runs one pipeline to its end and says how it ended; what went wrong before it began is thrown. */
 const runOne = async (
@@ -31,7 +20,7 @@ const runOne = async (
   signal: AbortSignal,
 ): Promise<RunResult> => {
   const { terminal, json } = invocation
-  const progress = openProgress(terminal, { expected: await expectedOf(runtime, pipeline) })
+  const progress = openProgress(terminal)
   let planned = false
   const run = await runtime.sync(pipeline, {
     ...wanted,

@@ -22,17 +22,13 @@ interface Line extends Progress {
   readonly at: number
 }
 
-/** How many rows a stream is likely to bring; undefined where nobody can say. */
-export type Expected = (stream: string, mode: Progress['mode']) => number | undefined
-
 /** Opens the view; it writes to `note`, so that results alone go to `out`. */
 export const openProgress = (
   terminal: Terminal,
   {
-    expected = () => undefined,
     now = () => performance.now(),
     rows = () => process.stderr.rows || 24,
-  }: { readonly expected?: Expected; readonly now?: () => number; readonly rows?: () => number } = {},
+  }: { readonly now?: () => number; readonly rows?: () => number } = {},
 ): ProgressView => {
   const lines = new Map<string, Line>()
   const { paintNote: paint } = terminal
@@ -45,14 +41,13 @@ export const openProgress = (
     const seconds = ((status === 'running' ? now() : at) - since) / 1000
     const rate = seconds > 0.5 ? `  ${count(Math.round(read / seconds))} rows/s` : ''
     const aside = quarantined === 0 ? '' : `  ${count(quarantined)} quarantined`
-    return `${stream}: ${status === 'running' ? mode : status}  ${count(read)} read  ${count(written)} written${aside}  ${size(bytes)}${rate}${left(line, seconds)}`
+    return `${stream}: ${status === 'running' ? mode : status}  ${count(read)} read  ${count(written)} written${aside}  ${size(bytes)}${rate}${left(line)}`
   }
   /** By the pass before: this one may well be longer, and then nothing is said any more. */
-  const left = ({ stream, status, mode, read }: Line, seconds: number): string => {
-    const total = status === 'running' && seconds > 0.5 ? expected(stream, mode) : undefined
-    if (total === undefined || read === 0 || read >= total) return ''
-    return `  ${Math.floor((read / total) * 100)} %, about ${duration(((total - read) / read) * seconds * 1000)} left`
-  }
+  const left = ({ read, expected, leftMs }: Line): string =>
+    expected === undefined || leftMs === undefined
+      ? ''
+      : `  ${Math.floor((read / expected) * 100)} %, about ${duration(leftMs)} left`
   /** As many as the terminal has lines: a cursor does not go up beyond the first. Those that run, and before them those that ended last. */
   const shown = (): readonly Line[] => {
     const all = [...lines.values()]
