@@ -12,9 +12,12 @@ export interface RestParameter {
 export type RestPaging =
   /** A cursor or page token out of the page, sent back. */
   | (RestParameter & { readonly kind: 'token'; readonly next: string })
-  /** Counts records from 0, until a page holds fewer than `size`, or none where `size` is not given: the safe way where a partner may give fewer than it was asked for. */
+  /**
+   * Counts records from 0, until a page holds fewer than `size`, or none where `size` is not given, or is not there (404). Until a page of the read was as large as `size`, one that is shorter is
+   * asked behind once more: where something stands there, the partner gives fewer than it is asked for, and from there on the pages end where one is empty.
+   */
   | (RestParameter & { readonly kind: 'offset'; readonly size?: number })
-  /** Counts pages from `first` (default 1), until a page holds fewer than `size`, or none where `size` is not given. */
+  /** Counts pages from `first` (default 1), and ends as `offset` does. */
   | (RestParameter & { readonly kind: 'page'; readonly first?: number; readonly size?: number })
   /** Follows the Link header's rel="next" (RFC 8288) within the same origin. */
   | { readonly kind: 'link' }

@@ -1,7 +1,10 @@
-import { integrationError, isIntegrationError, toJson } from '@ecokit/contracts'
+import { integrationError, isIntegrationError } from '@ecokit/contracts'
 import type { AnyRecord, BytesReply, Http, JsonRequest, OpenHttp, RestParameter, RestStream } from '@ecokit/contracts'
 import { nextLink, onward } from '@ecokit/http'
 import { release } from '@ecokit/json-scan'
+import { digest } from '../reading.ts'
+import { edgesIn, invalidPages, openWatch } from './alike.ts'
+import { countOn, isBehindFirst, isCounted, openCount } from './counted.ts'
 import type { Found, Road } from './road.ts'
 import type { Place } from './state.ts'
 import { fill, fillBody } from './template.ts'
@@ -29,10 +32,23 @@ export interface Page extends Found {
   readonly next: Place | undefined
 }
 
+/** An answer, and the place that it was given for in the end. */
+interface Answer {
+  readonly reply: BytesReply
+  readonly place: Place | undefined
+}
+interface Came extends Answer {
+  readonly found: Found
+  /** Tells it from the page before it, where that one was short. */
+  readonly mark: string
+}
+
 const add = (request: JsonRequest, { in: where = 'query', parameter }: RestParameter, value: unknown): JsonRequest =>
   where === 'query'
     ? { ...request, query: { ...request.query, [parameter]: String(value) } }
     : { ...request, body: { ...(request.body as object | undefined), [parameter]: value } }
+
+const isEven = (size: number | undefined): boolean => size !== undefined && size % 2 === 0
 
 const at = (value: unknown, path: string): unknown => {
   for (const key of path.split('.')) {
@@ -42,13 +58,6 @@ const at = (value: unknown, path: string): unknown => {
   return value
 }
 
-/** What pages with the same records that do not fit have in common. */
-const edgesOf = (refused: Found['refused']): string =>
-  toJson([refused.length, refused[0]?.record, refused.at(-1)?.record])
-/** How often in a row a page may be given again where no key tells that it is the same; pages of nothing are common where a partner searches. */
-const mostAlike = 100
-const mostEmpty = 10_000
-
 /** Asks for the pages of a declared stream. */
 export const openPages = (source: Source) => {
   const { partner, name, rest, http, base, isSecret, hasKey } = source
@@ -57,14 +66,9 @@ export const openPages = (source: Source) => {
   const { origin } = new URL(/^[a-z][a-z0-9+.-]*:\/\//i.test(base) ? base : `https://${base}`)
   let root: Http | undefined
   let size = pageSize?.size
+  const count = openCount()
 
-  const invalid = (what: string) =>
-    integrationError('invalid_reply', {
-      partner,
-      what: `${name}: ${what}`,
-      next: 'The read would never end, or would miss records: report it to the partner',
-      details: {},
-    })
+  const invalid = (what: string) => invalidPages(partner, name, what)
 
   const requestOf = ({ values, parameters }: Asked, place: Place | undefined): JsonRequest => {
     const encoded = fill(rest.path, values, encodeURIComponent)
@@ -96,22 +100,20 @@ export const openPages = (source: Source) => {
 
   /** The place in pages of half the size; undefined where they cannot be halved. */
   const halved = (place: Place | undefined): Place | undefined => {
-    const now = place?.size ?? size
-    if (now === undefined || now <= 1 || place?.path !== undefined) return undefined
+    const given = place?.size ?? size
+    if (given === undefined || given <= 1 || place?.path !== undefined) return undefined
     if (paging?.kind !== 'page') {
-      size = Math.ceil(now / 2)
+      size = Math.ceil(given / 2)
       return { ...place }
     }
-    if (now % 2 === 1) return undefined
+    // Pages of half of what they really hold, or records between them would not be asked for.
+    const now = place !== undefined && isBehindFirst(paging, place) ? (count.held(given) ?? place.size) : given
+    if (now === undefined || now % 2 === 1) return undefined
     const first = paging.first ?? 1
     return { page: first + ((place?.page ?? first) - first) * 2, size: now / 2 }
   }
 
-  const ask = async (
-    asked: Asked,
-    given: Place | undefined,
-    signal: AbortSignal,
-  ): Promise<{ readonly reply: BytesReply; readonly place: Place | undefined }> => {
+  const ask = async (asked: Asked, given: Place | undefined, signal: AbortSignal): Promise<Answer> => {
     for (let place = given; ;) {
       try {
         if (place?.path === undefined) return { reply: await api.bytes(requestOf(asked, place), { signal }), place }
@@ -168,13 +170,23 @@ export const openPages = (source: Source) => {
         return linked(target, reply.url)
       }
       case 'offset':
-        return records < full(place, paging.size) ? undefined : { offset: (place?.offset ?? 0) + records }
       case 'page':
-        return records < full(place, paging.size)
-          ? undefined
-          : { ...place, page: (place?.page ?? paging.first ?? 1) + 1 }
+        return countOn(paging, place, records)
     }
   }
+
+  /** Whether a place that was remembered cannot be gone on from: it was forgotten, or its page is too large and how much the pages before it held is not known. */
+  const isStale = (error: unknown, place: Place): boolean =>
+    isIntegrationError(error, 'rejected') ||
+    isIntegrationError(error, 'not_found') ||
+    (isIntegrationError(error, 'too_large') && paging?.kind === 'page' && place.size === undefined && isEven(size))
+
+  /** Whether another page follows; `perhaps` after a short one. */
+  const followOf = (place: Place | undefined, records: number): 'more' | 'nothing' | 'perhaps' =>
+    isCounted(paging) ? count.follow(records, full(place, paging.size)) : 'more'
+
+  const isFirst = (place: Place | undefined): boolean =>
+    place === undefined || !isCounted(paging) || !isBehindFirst(paging, place)
 
   /**
    * Every page from a place on, one after the other; the next one is asked for while this one is at work. Where the partner no longer takes the place that was remembered, the pages begin anew
@@ -188,50 +200,93 @@ export const openPages = (source: Source) => {
     again: () => Asked,
   ): AsyncGenerator<Page> {
     let asked = given
+    let resumed = from !== undefined
     const leaving = new AbortController()
     const either = signal === undefined ? leaving.signal : AbortSignal.any([signal, leaving.signal])
-    const onto = onward(partner, name)
-    const alike = onward(partner, name)
-    let last: string | undefined
-    let count = 0
-    /** Counted pages and offsets never ask for themselves, and a token may be new each time: then it is the page itself that tells. */
-    const watch = ({ rows, refused }: Found): void => {
-      const edges = rows.count > 0 ? rows.edges : edgesOf(refused)
-      if (hasKey && rows.count > 0) alike(edges)
-      count = edges === last ? count + 1 : 0
-      last = edges
-      if (count >= (rows.count + refused.length > 0 ? mostAlike : mostEmpty))
-        throw invalid('the same page is given again and again')
+    let onto = onward(partner, name)
+    let watch = openWatch(partner, name, hasKey)
+    /** Begins anew: the place that was remembered says nothing any more. */
+    const askAnew = (): Promise<Answer> => {
+      resumed = false
+      onto = onward(partner, name)
+      watch = openWatch(partner, name, hasKey)
+      asked = again()
+      return ask(asked, undefined, either)
     }
-    const askFirst = async () => {
+    /** An answer; undefined where the partner says that the list has no such page any more. */
+    const askOn = async (place: Place | undefined): Promise<Answer | undefined> => {
       try {
-        return await ask(asked, from, either)
+        return await ask(asked, place, either)
       } catch (error) {
-        const stale = isIntegrationError(error, 'rejected') || isIntegrationError(error, 'not_found')
-        if (from === undefined || !stale) throw error
-        asked = again()
-        return ask(asked, undefined, either)
+        if (isFirst(place) || !isIntegrationError(error, 'not_found')) throw error
+        return undefined
       }
+    }
+    const askFirst = async (): Promise<Answer | undefined> => {
+      try {
+        return await askOn(from)
+      } catch (error) {
+        if (from === undefined || !isStale(error, from)) throw error
+        return askAnew()
+      }
+    }
+    /** The page that an answer holds; undefined where there is none. */
+    const come = async (coming: Promise<Answer | undefined>): Promise<Came | undefined> => {
+      const answer = await coming
+      if (answer === undefined || answer.reply.status === 204) return undefined
+      const { reply, place } = answer
+      const found = road(reply.bytes)
+      const isShort = isCounted(paging) && found.records < full(place, paging.size)
+      // Rows without their key may look the same and be others.
+      const mark = !isShort ? '' : hasKey ? edgesIn(found) : digest(reply.bytes)
+      release(reply.bytes)
+      return { reply, place, found, mark: `${found.records} ${mark}` }
     }
     try {
       if (from !== undefined) onto(JSON.stringify(from))
-      for (let coming: ReturnType<typeof ask> | undefined = askFirst(); coming !== undefined;) {
-        const { reply, place } = await coming
-        if (reply.status === 204) {
-          yield { ...road(Buffer.from(emptyPage(rest))), next: undefined }
+      let page = await come(askFirst())
+      while (page !== undefined) {
+        const { found, place, reply, mark } = page
+        const follow = followOf(place, found.records)
+        const next = follow === 'nothing' ? undefined : nextOf(place, found, reply)
+        if (next === undefined) {
+          yield { ...found, next }
           return
         }
-        const found = road(reply.bytes)
-        release(reply.bytes)
-        const next = nextOf(place, found, reply)
-        if (next !== undefined) {
-          onto(JSON.stringify(next))
-          watch(found)
+        onto(JSON.stringify(next))
+        watch(found)
+        const coming = askOn(next)
+        coming.catch(() => undefined) // Told when it is its turn.
+        if (follow === 'more') {
+          yield { ...found, next }
+          page = await come(coming)
+          continue
         }
-        coming = next && ask(asked, next, either)
-        coming?.catch(() => undefined) // Told when it is its turn.
+        // What follows tells whether this page was the last, so it is waited for.
+        let behind: Came | undefined
+        try {
+          behind = await come(coming)
+        } catch (error) {
+          const isSure = isFirst(place) || count.isSmall(found.records)
+          if (!isIntegrationError(error, 'rejected') || !(isSure || resumed)) {
+            yield { ...found, next }
+            throw error
+          }
+          // What lies too deep may be refused as well: only a read from the beginning tells that from the end.
+          if (!isSure) {
+            page = await come(askAnew())
+            continue
+          }
+        }
+        if (behind === undefined || behind.found.records === 0 || behind.mark === mark) {
+          yield { ...found, next: undefined }
+          return
+        }
+        count.givesFewer()
         yield { ...found, next }
+        page = behind
       }
+      yield { ...road(Buffer.from(emptyPage(rest))), next: undefined }
     } finally {
       leaving.abort()
     }
