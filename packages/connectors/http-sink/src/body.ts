@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { plainZeros } from '@ecokit/connect/writing'
-import { toJson } from '@ecokit/contracts'
+import { holdsDecimals, plainDecimals, plainZeros } from '@ecokit/connect/writing'
+import { fromJson, toJson } from '@ecokit/contracts'
 import type { AnyRecord, Batch, JsonSchema } from '@ecokit/contracts'
 import type { Config } from './config.ts'
 
@@ -37,20 +37,27 @@ const jsonOf = (record: AnyRecord, schema: JsonSchema): string => {
   const json = toJson(record)
   return minusZero.test(json) ? toJson(plainZeros(record, schema)) : json
 }
+const withDecimals = (line: Uint8Array, schema: JsonSchema): Uint8Array =>
+  encoder.encode(jsonOf(plainDecimals(fromJson(decoder.decode(line)), schema) as AnyRecord, schema))
 
-/** The records of a batch as lines of JSON. Lines that come as NDJSON go on as they are, so that no value changes on its way; those that nobody has proved are read once. */
+/**
+ * The records of a batch as lines of JSON. Lines that come as NDJSON go on as they are, so that no value changes on its way; those that nobody has proved are read once. So are proven ones with decimals, which
+ * may stand there as numbers: an endpoint gets them as the texts that they are, whichever road they came.
+ */
 export const linesOf = (batch: Batch<AnyRecord>, schema: JsonSchema, refused: Refused): readonly Line[] => {
   if (batch.encoding === 'records')
     return batch.records.map((record, index) => ({ index, json: encoder.encode(jsonOf(record, schema)) }))
   const lines: Line[] = []
   const { bytes } = batch
+  const rewrites = batch.proven === true && holdsDecimals(schema)
   let index = 0
   for (let start = 0; start < bytes.length;) {
     const end = bytes.indexOf(10, start)
     const stop = end === -1 ? bytes.length : end
-    const json = bytes.subarray(start, bytes[stop - 1] === 13 ? stop - 1 : stop)
+    const given = bytes.subarray(start, bytes[stop - 1] === 13 ? stop - 1 : stop)
     start = stop + 1
-    if (json.length === 0) continue
+    if (given.length === 0) continue
+    const json = rewrites ? withDecimals(given, schema) : given
     const fault = batch.proven === true ? undefined : faultOf(json)
     if (fault === undefined) lines.push({ index, json })
     else refused.push({ index, reason: fault })

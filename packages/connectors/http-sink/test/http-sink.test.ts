@@ -106,6 +106,19 @@ test('-0 keeps its sign as a number and is 0 as a whole number, as a record and 
   }
 })
 
+test('a decimal is sent as the text that it is, as a record and as a proven line that holds it as a number', async () => {
+  const money = () => z.string().meta({ format: 'decimal', precision: 18, scale: 4 })
+  const shape = z.object({ id: z.int(), cost: money().nullable(), parts: z.array(z.object({ cost: money() })) })
+  const record = { id: 1, cost: '1.5', parts: [{ cost: '0.0001' }] }
+  const bytes = Buffer.from('{"id":1,"cost":1.5,"parts":[{"cost":0.0001}]}\n')
+  const proven: Batch<AnyRecord> = { encoding: 'ndjson', bytes, count: 1, proven: true }
+  for (const batch of [proven, { encoding: 'records', records: [record] } satisfies Batch<AnyRecord>]) {
+    const there = await endpoint()
+    await send(open(there), batch, { table: { name: 'runs', schema: jsonSchema(shape), primaryKey: ['id'] } })
+    expect(there.seen.map(({ body }) => body)).toEqual(['[{"id":1,"cost":"1.5","parts":[{"cost":"0.0001"}]}]'])
+  }
+})
+
 test('lines that nobody has proved and that are no object are refused with their place', async () => {
   const there = await endpoint()
   const bytes = Buffer.concat([

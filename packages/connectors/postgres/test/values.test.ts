@@ -270,6 +270,23 @@ peer.describe('values', () => {
     )
   })
 
+  test('decimals in jsonb are texts, of proven lines that hold them as numbers too; doubles with many digits are doubles', async () => {
+    const connection = await open()
+    const schema = {
+      costs: {
+        type: 'object',
+        additionalProperties: { type: 'string', format: 'decimal', precision: 18, scale: 4 },
+      },
+      reals: { type: 'object', additionalProperties: { type: 'number' } },
+    }
+    const [fast, slow] = [table(schema), table(schema)]
+    const lines = ['{"costs":{"a":1.5,"b":"12345678901234.5678"},"reals":{"x":-26779092579099430}}']
+    const rows = [{ costs: { a: '1.5', b: '12345678901234.5678' }, reals: { x: -26779092579099430 } }]
+    expect(await put(connection, writing(fast), [], proven(lines))).toEqual([])
+    expect(await put(connection, writing(slow), rows)).toEqual([])
+    for (const { name } of [fast, slow]) expect(await readAll(connection, name)).toEqual(rows)
+  })
+
   test('a text that a shorter column would cut off is refused, its blanks too', async () => {
     const connection = await open()
     await (await server()).sql('CREATE TABLE short (v varchar(3)); GRANT SELECT, INSERT ON short TO writer')

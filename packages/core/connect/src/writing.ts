@@ -3,7 +3,7 @@ export { batchBytes, batcher, linesOf, parseLine, sortDeletes } from './writing/
 export { columnTypes, fieldsOf, inlined, nameFault, orNull } from './writing/columns.ts'
 export type { PlainType, Typing } from './writing/columns.ts'
 export { decimalDigits } from './writing/decimal.ts'
-export { isWellFormed, jsonText, kindOf, plainZeros, readJson } from './writing/json.ts'
+export { holdsDecimals, isWellFormed, jsonText, kindOf, plainDecimals, plainZeros, readJson } from './writing/json.ts'
 export { cancelled, oneByOne, stopIfAborted } from './writing/order.ts'
 export { refusal, refuse } from './writing/refused.ts'
 export { identifier, identifiers, literal } from './writing/sql.ts'

@@ -264,3 +264,16 @@ test('a refinement sees only what the gate let through, and is the last word', (
   expect(refused.map(({ field }) => field)).toEqual(['at', 'at'])
   expect(readJson(String(refused[0]?.record))).toMatchObject({ n: 2 })
 })
+
+test('a field that every object inherits is missing where the record does not have it', () => {
+  const schema = z
+    .object({ k: z.int(), constructor: z.string().optional(), deep: z.object({ toString: z.string().optional() }) })
+    .refine(() => true)
+  const road = roadOf({ partner: 'p', rest: { path: '' }, schema, cursor: undefined, hidden: false })
+  const { rows, refused } = road(Buffer.from('[{"k":1,"deep":{}},{"k":2,"constructor":"x","deep":{"toString":"y"}}]'))
+  expect(refused).toEqual([])
+  expect([...rows.batches({})].flatMap(rowsOf).map((row) => toJson(row))).toEqual([
+    '{"k":1,"deep":{}}',
+    '{"k":2,"constructor":"x","deep":{"toString":"y"}}',
+  ])
+})

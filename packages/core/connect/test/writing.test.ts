@@ -5,11 +5,13 @@ import { z } from 'zod'
 import {
   columnTypes,
   fieldsOf,
+  holdsDecimals,
   jsonText,
   linesOf,
   oneByOne,
   orNull,
   parseLine,
+  plainDecimals,
   plainZeros,
   readJson,
   refusal,
@@ -149,4 +151,24 @@ test('-0 keeps its sign among numbers and is 0 among whole numbers, wherever the
   expect(plainZeros(value, schema)).toEqual(wanted)
   expect(readJson(jsonText(value, schema), schema)).toEqual(wanted)
   expect(jsonText({ n: -0, i: -0 }, schema)).toBe('{"n":-0.0,"i":0}')
+})
+
+test('a decimal in JSON is a text, whether it came as one or as a number; a double comes back as one however many digits it was sent with', () => {
+  const money = () => z.string().meta({ format: 'decimal', precision: 20, scale: 4 })
+  const schema = jsonSchema(
+    z.object({ d: money().nullable(), list: z.array(money()), map: z.record(z.string(), money()), x: z.number() }),
+  )
+  const value = { d: 1.5, list: ['1.50', 1e-4], map: { a: 2n ** 60n, b: '7' }, x: 1.5 }
+  const wanted = { d: '1.5', list: ['1.50', '0.0001'], map: { a: '1152921504606846976', b: '7' }, x: 1.5 }
+  expect(readJson(jsonText(value, schema), schema)).toEqual(wanted)
+  expect(plainDecimals(value, schema)).toEqual(wanted)
+  expect(() => jsonText({ d: 0.1 + 0.2 }, schema)).toThrow()
+  expect([schema, jsonSchema(z.object({ x: z.number(), s: z.string() })), {}, true].map(holdsDecimals)).toEqual([
+    true,
+    false,
+    false,
+    false,
+  ])
+  // As a proven line may hold it.
+  expect(readJson('{"x":-26779092579099430}', schema)).toEqual({ x: -26779092579099430 })
 })

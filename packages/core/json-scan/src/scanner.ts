@@ -82,7 +82,7 @@ const gather = (form: Form, page: Uint8Array) => {
         const from = sheet.length
         write(sheet, Buffer.from(`${verdict.row}\n`))
         add(false, from, sheet.length, 1)
-      } else rejected.push({ ...verdict, index: index++, record: Buffer.from(bytes).toString('utf8').trim() })
+      } else rejected.push({ ...verdict, index: index++, record: textOf(bytes) })
     },
     result: (): ScannedLines => ({
       chunks: parts.map(({ own, from, to }) => (own ? page : sheet.bytes).subarray(from, to)),
@@ -110,6 +110,12 @@ const withoutReturns = (page: Uint8Array): Uint8Array => {
   bytes.fill(0, length)
   return page.subarray(0, length)
 }
+
+/** A record as it came, without the white space of JSON around it: a byte order mark is none, and may be what is wrong with it. */
+const textOf = (bytes: Uint8Array): string =>
+  Buffer.from(bytes)
+    .toString('utf8')
+    .replaceAll(/^[ \t\r\n]+|[ \t\r\n]+$/g, '')
 
 /** Scans pages and lines: what the lane proves stays as it is, what it cannot prove is written again and proved, and what is left is decided alone by the object road. */
 export const scannerOver = (form: Form, lane: Lane) => {

@@ -60,6 +60,15 @@ test('a page without its list, or with two of them, is an error', () => {
   expect(() => scan('{"a":[],"a":[]}', ['a'])).toThrow('a stands twice in the page')
 })
 
+test('a record that is put aside is told as it came, a byte order mark before it too', () => {
+  expect(scan('[ \ufeff{"id":"a"}\n,\u00a07 ]')).toMatchObject({
+    rejected: [
+      { reason: 'not JSON', record: '\ufeff{"id":"a"}' },
+      { reason: 'not JSON', record: '\u00a07' },
+    ],
+  })
+})
+
 const text = fc.string({ unit: 'binary', maxLength: 6 })
 const value = fc.oneof(
   text,

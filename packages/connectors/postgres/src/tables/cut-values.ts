@@ -1,3 +1,4 @@
+import { holdsDecimals } from '@ecokit/connect/writing'
 import type { ColumnType } from '../columns.ts'
 
 const [quote, backslash, comma, colon, openBrace, closeBrace, openBracket, closeBracket] = [
@@ -253,7 +254,8 @@ export const openValues = (): Values => {
       case 'timestamptz':
         return time
       case 'json':
-        return json
+        // A decimal in it may be a number here, and is a text there.
+        return holdsDecimals(type.schema) ? never : json
       case 'list':
         return listStep(stepOf(type.of, true))
       // Nobody has proved these.

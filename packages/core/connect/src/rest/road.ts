@@ -143,7 +143,11 @@ export const valueOf = (form: Form, value: unknown): unknown => {
         ? form.fields.find((one) => one.name === name)?.form
         : undefined
   if (form.kind !== 'map' && form.kind !== 'struct') return value
-  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, valueOf(inner(name) ?? anything, item)]))
+  const members = Object.entries(value).map(([name, item]) => [name, valueOf(inner(name) ?? anything, item)] as const)
+  // zod takes what every object inherits for a field of that name: `constructor`.
+  return form.kind === 'struct'
+    ? Object.assign(Object.create(null) as object, Object.fromEntries(members))
+    : Object.fromEntries(members)
 }
 
 /** Makes records of the bytes, for schemas with code in them and rows that are made by code. */

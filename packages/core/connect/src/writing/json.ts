@@ -1,4 +1,5 @@
 import { fromJson } from '@ecokit/contracts'
+import { decimalDigits } from './decimal.ts'
 import { refuse } from './refused.ts'
 
 // ECMAScript's JSON.parse source text access, in Node from 22; the TypeScript library does not have it yet.
@@ -49,8 +50,38 @@ export const plainZeros = (value: unknown, schema: unknown): unknown => {
   return Object.fromEntries(Object.entries(value).map(([key, field]) => [key, plainZeros(field, inside(schema, key))]))
 }
 
+/** A text that is a decimal, and no number. */
+const isDecimal = (schema: unknown): boolean => {
+  if (!isObject(schema) || takes(schema, 'number')) return false
+  for (const union of [schema['anyOf'], schema['oneOf']]) if (Array.isArray(union)) return union.some(isDecimal)
+  return schema['format'] === 'decimal'
+}
+/** Whether a value of the schema can hold a decimal at any depth, as far as it is written plainly. */
+export const holdsDecimals = (schema: unknown): boolean =>
+  isDecimal(schema) ||
+  (isObject(schema) &&
+    [
+      ...['anyOf', 'oneOf'].flatMap((name) => (Array.isArray(schema[name]) ? (schema[name] as unknown[]) : [])),
+      ...(isObject(schema['properties']) ? Object.values(schema['properties']) : []),
+      ...[schema['items'], schema['additionalProperties']],
+    ].some(holdsDecimals))
+/** The value with decimals as texts, which proven lines may hold as numbers; refuses a number that may have lost digits. */
+export const plainDecimals = (value: unknown, schema: unknown): unknown => {
+  if (typeof value === 'number') return isDecimal(schema) ? decimalDigits(value) : value
+  if (typeof value === 'bigint') return isDecimal(schema) ? String(value) : value
+  if (Array.isArray(value)) {
+    const items = inside(schema, undefined)
+    return value.map((item) => plainDecimals(item, items))
+  }
+  if (!isObject(value) || ![Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null))
+    return value
+  return Object.fromEntries(
+    Object.entries(value).map(([key, field]) => [key, plainDecimals(field, inside(schema, key))]),
+  )
+}
+
 /**
- * JSON text that loses nothing: bigint keeps its digits, -0 its sign, but for whole numbers; NaN and the infinities become texts where the schema says number, and are refused elsewhere, where they could be told from no text.
+ * JSON text that loses nothing: bigint keeps its digits, -0 its sign, but for whole numbers; a decimal is a text, however it came; NaN and the infinities become texts where the schema says number, and are refused elsewhere, where they could be told from no text.
  * `store` sees every text and every key, with what leads to it, and refuses those that the store cannot hold; half of a surrogate pair is refused before.
  */
 export const jsonText = (
@@ -65,6 +96,8 @@ export const jsonText = (
   }
   const plain = (value: unknown, schema: unknown, path: string): unknown => {
     if (value === null || typeof value === 'boolean') return value
+    if ((typeof value === 'bigint' || typeof value === 'number') && isDecimal(schema))
+      return typeof value === 'bigint' ? String(value) : decimalDigits(value)
     if (typeof value === 'bigint') return JSON.rawJSON(String(value))
     if (typeof value === 'number') {
       if (Object.is(value, -0)) return isWhole(schema) ? 0 : JSON.rawJSON('-0.0')
@@ -110,8 +143,11 @@ export const readJson = (text: string, schema: unknown): unknown => {
   return schema !== undefined && special.test(text) ? revive(value, schema) : value
 }
 const revive = (value: unknown, schema: unknown): unknown => {
-  // A store may have written out the digits of a number.
-  if (typeof value === 'bigint') return isNumber(schema) && BigInt(Number(value)) === value ? Number(value) : value
+  // A store may have written out the digits of a number, or kept those that it was sent with: it is the double that is nearest to them.
+  if (typeof value === 'bigint') {
+    const near = Number(value)
+    return isNumber(schema) && (BigInt(near) === value || String(near) === String(value)) ? near : value
+  }
   if (typeof value === 'string') return isNumber(schema) && Object.hasOwn(names, value) ? names[value] : value
   if (Array.isArray(value)) return value.map((item) => revive(item, inside(schema, undefined)))
   if (!isObject(value)) return value
