@@ -1,5 +1,6 @@
 import type { AnyRecord, Batch } from '@ecokit/contracts'
 import { openScanner, type Field, type Form, type Struct } from '@ecokit/json-scan'
+import { holdAgainst, openPatience } from './quality-patterns.ts'
 import type { PlannedRule } from './quality-rules.ts'
 import type { RowRule } from './quality-values.ts'
 
@@ -35,8 +36,8 @@ const narrow = ({ optional, ...field }: Field, rule: RowRule): Field | undefined
   }
   if (form.values === undefined)
     return kept({ ...form, patterns: [...(form.patterns ?? []), { source: rule.pattern, flags: '' }] })
-  const pattern = new RegExp(rule.pattern)
-  const values = form.values.filter((value) => pattern.test(value))
+  const { without, unjudged } = holdAgainst(new RegExp(rule.pattern), form.values, openPatience(0))
+  const values = form.values.filter((_, at) => !without.has(at) && !unjudged.has(at))
   return values.length === 0 ? undefined : kept({ ...form, values })
 }
 

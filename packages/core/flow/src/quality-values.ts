@@ -55,15 +55,17 @@ export const shown = (value: unknown): string => {
   return text.length > longest ? `${text.slice(0, longest)}…` : text
 }
 
-/** Opens a row rule: what it gives says in words what is wrong with a value, undefined where nothing is. */
-export const openRule = (rule: RowRule): ((value: unknown) => string | undefined) => {
+/** A pattern may never end over a text: see quality-patterns. */
+type ValueRule = Exclude<RowRule, { readonly rule: 'regex' }>
+/** Opens a rule about records: what it gives says in words what is wrong with a value, undefined where nothing is. */
+export const openRule = (rule: ValueRule): ((value: unknown) => string | undefined) => {
   if (rule.rule === 'not_null')
     return (value) => (value === null ? 'is null' : value === undefined ? 'is missing' : undefined)
   const judge = openValueRule(rule)
   return (value) => (value === null || value === undefined ? undefined : judge(value))
 }
 
-const openValueRule = (rule: Exclude<RowRule, { readonly rule: 'not_null' }>) => {
+const openValueRule = (rule: Exclude<ValueRule, { readonly rule: 'not_null' }>) => {
   if (rule.rule === 'range') {
     const { min, max } = rule
     return (value: unknown): string | undefined => {
@@ -74,21 +76,14 @@ const openValueRule = (rule: Exclude<RowRule, { readonly rule: 'not_null' }>) =>
       return below > 0 ? `${shown(value)} is above ${String(max)}` : undefined
     }
   }
-  if (rule.rule === 'set') {
-    const values = new Set<unknown>(rule.values)
-    const numbers = rule.values.filter((value) => typeof value === 'number')
-    // Digits as a text stand for what a number of JavaScript or YAML cannot hold.
-    const texts = rule.values.filter((value) => typeof value === 'string')
-    const isIn = (value: unknown): boolean =>
-      values.has(value) ||
-      (typeof value !== 'boolean' && numbers.some((number) => compareNumbers(value, number) === 0)) ||
-      ((typeof value === 'bigint' || typeof value === 'number') &&
-        texts.some((text) => compareNumbers(value, text) === 0))
-    return (value: unknown) => (isIn(value) ? undefined : `${shown(value)} is none of the values`)
-  }
-  const pattern = new RegExp(rule.pattern)
-  return (value: unknown) =>
-    pattern.test(typeof value === 'string' ? value : toJson(value))
-      ? undefined
-      : `${shown(value)} does not have the form ${rule.pattern}`
+  const values = new Set<unknown>(rule.values)
+  const numbers = rule.values.filter((value) => typeof value === 'number')
+  // Digits as a text stand for what a number of JavaScript or YAML cannot hold.
+  const texts = rule.values.filter((value) => typeof value === 'string')
+  const isIn = (value: unknown): boolean =>
+    values.has(value) ||
+    (typeof value !== 'boolean' && numbers.some((number) => compareNumbers(value, number) === 0)) ||
+    ((typeof value === 'bigint' || typeof value === 'number') &&
+      texts.some((text) => compareNumbers(value, text) === 0))
+  return (value: unknown) => (isIn(value) ? undefined : `${shown(value)} is none of the values`)
 }

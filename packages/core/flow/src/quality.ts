@@ -4,11 +4,14 @@ import { formOf, type Struct } from '@ecokit/json-scan'
 import type { Store } from '@ecokit/store'
 import type { Judge, Judged } from './judge.ts'
 import type { PlannedStream } from './plan.ts'
+import { batchBytes } from './pump.ts'
 import { qualityHistory, summaryOf, type QualityHistory, type RuleResult } from './quality-results.ts'
 import { refuseAsking, rowRules, tableRules, type PlannedRule } from './quality-rules.ts'
+import { patienceFor, withinTime } from './quality-patterns.ts'
+import { messageOf, openRows, type JudgeRows } from './quality-rows.ts'
 import { linesOf, openSieve, readsPlainly, withoutLines } from './quality-sieve.ts'
 import { judgeTable, whyNot, type Finding, type Query } from './quality-table.ts'
-import { instantOf, openRule, type RowRule } from './quality-values.ts'
+import { instantOf } from './quality-values.ts'
 import type { PassMode, Pipeline } from './types.ts'
 
 /** The rules of one stream during one pass. */
@@ -17,14 +20,13 @@ export interface Quality extends Judge {
   results(): readonly RuleResult[]
 }
 
-const keptExamples = 3
-
-interface Counter {
-  readonly planned: PlannedRule<RowRule>
-  readonly judge: (value: unknown) => string | undefined
-  failed: number
-  readonly examples: string[]
+type NdjsonBatch = Extract<Batch<AnyRecord>, { readonly encoding: 'ndjson' | 'arrow' }>
+interface Line {
+  readonly index: number
+  readonly text: string
 }
+/** How many lines are read at a time. */
+const linesAtOnce = 1_000
 
 /** What the rules need to know of the pass. */
 export interface QualityOptions extends QualityHistory {
@@ -45,46 +47,35 @@ export const openQuality = (options: QualityOptions): Quality => {
   const { rules, partner, stream, queryable, now } = options
   const asking = tableRules(rules).filter(({ rule }) => options.mode !== 'backfill' || rule.rule !== 'row_count')
   if (!queryable) refuseAsking(rules, partner, stream)
-  const counters = rowRules(rules).map((planned): Counter => ({
-    planned,
-    judge: openRule(planned.rule),
-    failed: 0,
-    examples: [],
-  }))
+  const { counters, begin } = openRows(rowRules(rules))
+  const hasPatterns = counters.some(({ planned }) => planned.rule.rule === 'regex')
   const watched = queryable
     ? []
     : asking.flatMap(({ name, rule }) => (rule.rule === 'freshness' ? [{ name, field: rule.field }] : []))
   const newest = new Map<string, bigint>()
-  const sieve =
+  let sieve =
     options.form === undefined || watched.length > 0
       ? undefined
       : openSieve(options.form, rowRules(rules), options.engine)
   const found = new Map<PlannedRule, Finding>()
   let checked = 0
 
-  /** Holds one record against every rule; gives why it is put aside, if it is. */
-  const judgeOne = (record: AnyRecord): Omit<InvalidRecord, 'record'> | undefined => {
-    let reason: Omit<InvalidRecord, 'record'> | undefined
-    for (const counter of counters) {
-      const { name, severity, rule } = counter.planned
-      const why = counter.judge(Object.hasOwn(record, rule.field) ? record[rule.field] : undefined)
-      if (why === undefined) continue
-      counter.failed += 1
-      if (counter.examples.length < keptExamples && !counter.examples.includes(why)) counter.examples.push(why)
-      if (severity === 'quarantine') reason ??= { field: rule.field, reason: `${name}: ${why}` }
-    }
-    for (const { field } of watched) {
-      const at = instantOf(record[field])
-      if (at !== undefined && at > (newest.get(field) ?? at - 1n)) newest.set(field, at)
-    }
-    return reason
+  /** Holds records against every rule; gives why each is put aside, if it is. */
+  const judgeAll = (records: readonly AnyRecord[], judge: JudgeRows): ReturnType<JudgeRows> => {
+    for (const { field } of watched)
+      for (const record of records) {
+        const at = instantOf(record[field])
+        if (at !== undefined && at > (newest.get(field) ?? at - 1n)) newest.set(field, at)
+      }
+    return judge(records)
   }
 
   const judgeRecords = (batch: Extract<Batch<AnyRecord>, { readonly encoding: 'records' }>): Judged => {
     checked += batch.records.length
+    const reasons = judgeAll(batch.records, begin(batchBytes(batch)))
     const putAside: InvalidRecord[] = []
-    const records = batch.records.filter((record) => {
-      const reason = judgeOne(record)
+    const records = batch.records.filter((record, at) => {
+      const reason = reasons[at]
       // Its text, because an object may be changed by whoever made it.
       if (reason !== undefined) putAside.push({ ...reason, record: toJson(record) })
       return reason === undefined
@@ -108,33 +99,60 @@ export const openQuality = (options: QualityOptions): Quality => {
   const plainly =
     form !== undefined &&
     readsPlainly(form, [...counters.map(({ planned }) => planned.rule.field), ...watched.map(({ field }) => field)])
-  const judgeLine = (text: string, proven: boolean): Omit<InvalidRecord, 'record'> | undefined => {
+  const readLine = (text: string, proven: boolean): AnyRecord | undefined => {
     try {
-      return judgeOne((proven && plainly ? withRightKeys(text, JSON.parse) : fromJson(text)) as AnyRecord)
+      return (proven && plainly ? withRightKeys(text, JSON.parse) : fromJson(text)) as AnyRecord
     } catch (error) {
-      if (error instanceof SyntaxError) return { field: '', reason: 'not JSON' }
+      if (error instanceof SyntaxError) return undefined
       throw error
     }
   }
-  const judgeLines = (batch: Extract<Batch<AnyRecord>, { readonly encoding: 'ndjson' | 'arrow' }>): Judged => {
+  /** The lines of a batch that may break a rule. */
+  const doubtful = ({ bytes, proven }: NdjsonBatch): Iterable<Line> => {
+    if (proven !== true || sieve === undefined) return everyLine(bytes)
+    const sift = sieve
+    if (!hasPatterns) return sift(bytes)
+    const found = withinTime(patienceFor(bytes.length), () => sift(bytes))
+    // One that was cut off in the middle of its work is of no use any more.
+    if (found === undefined) sieve = undefined
+    return found?.value ?? everyLine(bytes)
+  }
+  const judgeLines = (batch: NdjsonBatch): Judged => {
     checked += batch.count
-    const lines = batch.proven === true && sieve !== undefined ? sieve(batch.bytes) : everyLine(batch.bytes)
     const left = new Set<number>()
     const putAside: InvalidRecord[] = []
-    for (const { index, text } of lines) {
-      const reason = judgeLine(text, batch.proven === true)
-      if (reason === undefined) continue
-      left.add(index)
-      putAside.push({ ...reason, record: text })
+    const judgeRows = begin(batch.bytes.length)
+    const judgeSome = (lines: readonly Line[]): void => {
+      const read = lines.map(({ text }) => readLine(text, batch.proven === true))
+      const reasons = judgeAll(
+        read.filter((record) => record !== undefined),
+        judgeRows,
+      ).values()
+      for (const [at, { index, text }] of lines.entries()) {
+        const reason = read[at] === undefined ? { field: '', reason: 'not JSON' } : reasons.next().value
+        if (reason === undefined) continue
+        left.add(index)
+        putAside.push({ ...reason, record: text })
+      }
     }
+    let waiting: Line[] = []
+    for (const line of doubtful(batch)) {
+      if (waiting.push(line) < linesAtOnce) continue
+      judgeSome(waiting)
+      waiting = []
+    }
+    judgeSome(waiting)
     return { batch: left.size === 0 ? batch : withoutLines(batch, left), putAside }
   }
 
-  const stopFor = ({ name, fields, rule: { rule } }: PlannedRule, finding: Finding) =>
+  const stopFor = ({ name, fields, rule: { rule } }: PlannedRule, finding: Finding, slow?: string) =>
     integrationError('invalid_data', {
       partner,
-      what: `${stream}: the quality rule ${name} stops the stream: ${summaryOf({ rule, ...finding })}`,
-      next: 'Look at the results of its quality rules, and mend the data at the source or give the rule another severity',
+      what: `${stream}: the quality rule ${name} stops the stream: ${slow ?? summaryOf({ rule, ...finding })}`,
+      next:
+        slow === undefined
+          ? 'Look at the results of its quality rules, and mend the data at the source or give the rule another severity'
+          : 'Mend the pattern, or leave the rule out',
       details: { stream, field: fields.join(',') },
     })
 
@@ -148,8 +166,8 @@ export const openQuality = (options: QualityOptions): Quality => {
         details: { what: 'quality rules over arrow' },
       })
     const judged = batch.encoding === 'records' ? judgeRecords(batch) : judgeLines(batch)
-    for (const { planned, failed } of counters)
-      if (planned.severity === 'stop' && failed > 0) throw stopFor(planned, { checked, failed, message: '' })
+    for (const { planned, failed, slow } of counters)
+      if (planned.severity === 'stop' && failed > 0) throw stopFor(planned, { checked, failed, message: '' }, slow)
     return judged
   }
 
@@ -189,8 +207,8 @@ export const openQuality = (options: QualityOptions): Quality => {
       const about = { name, rule: rule.rule, field: fields.join(','), severity }
       const counter = counters.find((one) => one.planned === planned)
       if (counter !== undefined) {
-        const { failed, examples } = counter
-        return [{ ...about, passed: failed === 0, checked, failed, message: examples.join('; ') }]
+        const { failed } = counter
+        return [{ ...about, passed: failed === 0, checked, failed, message: messageOf(counter) }]
       }
       const finding = found.get(planned)
       return finding === undefined ? [] : [{ ...about, passed: finding.failed === 0, ...finding }]

@@ -417,3 +417,76 @@ describe('rules about the table', () => {
     })
   })
 })
+
+describe('a pattern that takes too long over a text', () => {
+  const slow = { rule: 'regex', field: 'name', pattern: '^(a+)+$', name: 'letters' } as const
+  const hang = `${'a'.repeat(40)}!`
+  const why =
+    'the pattern ^(a+)+$ of the column name takes too long: write it without nested repetition, such as a+ in place of (a+)+'
+  const records = (names: readonly string[]) => names.map((name, id) => ({ ...good, id, name }))
+
+  test.each([['records'], ['proven lines'], ['proven lines in JavaScript'], ['lines']] as const)(
+    'is put aside with the others that do not fit, and the rest goes on: %s',
+    async (kind) => {
+      const engine = kind === 'proven lines in JavaScript' ? 'javascript' : 'wasm'
+      const quality = open([slow], kind === 'records' ? {} : { form, engine })
+      const make = (names: readonly string[]): Batch<AnyRecord> => {
+        if (kind === 'records') return batchOf(records(names))
+        const batch = proven(records(names))
+        return kind === 'lines' ? { ...batch, proven: false } : batch
+      }
+      const judged = await quality.judge(make(['a', hang, 'b', 'aa']))
+      expect(judged.putAside.map(({ field, reason }) => [field, reason])).toEqual([
+        ['name', `letters: ${why}`],
+        ['name', 'letters: "b" does not have the form ^(a+)+$'],
+      ])
+      expect(textOf(judged.batch)).toHaveLength(2)
+      // The next batch is judged as ever.
+      expect((await quality.judge(make(['aaa', 'c']))).putAside).toMatchObject([
+        { reason: expect.stringMatching(/"c"/) as string },
+      ])
+      expect(quality.results()).toMatchObject([
+        { passed: false, checked: 6, failed: 3, message: expect.stringContaining(why) as string },
+      ])
+    },
+  )
+
+  test('stops the stream, or warns, as its severity says', async () => {
+    const stopping = open([{ ...slow, severity: 'stop' }])
+    await expect(async () => stopping.judge(batchOf(records([hang])))).rejects.toThrow(
+      expect.objectContaining({
+        code: 'invalid_data',
+        message: `shop: items: the quality rule letters stops the stream: ${why}. Mend the pattern, or leave the rule out`,
+      }) as Error,
+    )
+    const warning = open([{ ...slow, severity: 'warn' }])
+    const batch = batchOf(records(['b', 'c', 'd', hang]))
+    expect((await warning.judge(batch)).batch).toBe(batch)
+    expect(warning.results()).toMatchObject([
+      { passed: false, failed: 4, message: expect.stringContaining(why) as string },
+    ])
+  })
+
+  test('a page that is full of such texts costs the same patience, and none of them goes through', async () => {
+    const many = records([...Array.from({ length: 1_500 }, () => hang), 'a'])
+    const judged = await open([slow]).judge(batchOf(many))
+    expect(judged.putAside).toHaveLength(1_501)
+  })
+
+  test('what it says does not depend on how texts are cut into batches', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.string({ unit: fc.constantFrom('a', 'b', '1') }), { maxLength: 40 }),
+        async (names) => {
+          const rule = { rule: 'regex', field: 'name', pattern: '^a+b?$' } as const
+          const judged = await open([rule], { form }).judge(batchOf(records(names)))
+          const lines = await open([rule], { form }).judge(proven(records(names)))
+          const kept = names.filter((name) => /^a+b?$/.test(name))
+          expect(textOf(judged.batch).map((text) => (JSON.parse(text) as { name: string }).name)).toEqual(kept)
+          expect(textOf(lines.batch)).toEqual(textOf(judged.batch))
+        },
+      ),
+      { numRuns: 50 },
+    )
+  })
+})

@@ -103,7 +103,7 @@ export const openPipelines = (options: PipelinesOptions): Pipelines => {
       try {
         const sink = await connect(entry.sink)
         try {
-          const { sinkName, reconcileEveryMs, parallel, contract } = entry
+          const { sinkName, reconcileEveryMs, parallel, contract, commitBytes } = entry
           const partner = await registry.get(entry.source)
           const pipeline = {
             ...{ name, source, sink, sinkName, reconcileEveryMs, parallel, contract },
@@ -112,7 +112,7 @@ export const openPipelines = (options: PipelinesOptions): Pipelines => {
             requests: () => requests,
           }
           const window = backfill && { ...backfill, streams: wanted }
-          return await sync({ ...about, backfill: window, pipeline, store, lineage, namespace })
+          return await sync({ ...about, backfill: window, pipeline, store, lineage, namespace, commitBytes })
         } finally {
           await sink.close()
         }

@@ -149,6 +149,7 @@ export const checkPipeline = (
     ...said({
       contract: data.contract && (said(data.contract) as SchemaContractEntry),
       parallel: data.parallel,
+      commitBytes: data.commit,
       everyMs: data.every,
       schedule: data.schedule && scheduleOf(data.schedule),
       reconcileEveryMs: data.reconcile,

@@ -105,6 +105,8 @@ export interface PipelineEntry {
   readonly contract?: SchemaContractEntry
   /** Absent: one stream at a time. */
   readonly parallel?: number
+  /** After how many bytes rows are committed; 0: with every page. Absent: as often as costs little. */
+  readonly commitBytes?: number
   /** Absent together with `schedule`: runs only when asked. */
   readonly everyMs?: number
   readonly schedule?: ScheduleEntry

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { wrongCron } from './cron.ts'
 import { duration, durationOrNever } from './duration.ts'
+import { commitSize } from './size.ts'
 import { nearest, quote } from './suggest.ts'
 
 const tableName = z
@@ -221,6 +222,11 @@ export const Pipeline = z.strictObject({
     "What happens when a stream's schema changes, where the stream itself does not say.",
   ),
   parallel: z.int().min(1).max(64).optional().describe('How many streams are synced at a time. Default 1.'),
+  commit: commitSize
+    .optional()
+    .describe(
+      'When rows become lasting, which is where a run that was cut off goes on: page, or after so much: 16MiB. Default: 4MiB or a second, and earlier where it costs little.',
+    ),
   every: duration('1s')
     .optional()
     .describe('How often `ecokit up` runs it, at its start first. Default: only when asked.'),

@@ -30,6 +30,7 @@ pipelines:
     sink: lake
     contract: freeze
     parallel: 4
+    commit: 16MiB
     schedule: { cron: '0 3 * * mon-fri', timezone: Europe/Berlin, jitter: 5m, missed: catch_up }
     streams:
       runs:
@@ -62,6 +63,7 @@ test('a pipeline says everything in the words of the sync engine', () => {
       sinkName: 'tables',
       contract: { tables: 'freeze', columns: 'freeze', types: 'freeze' },
       parallel: 4,
+      commitBytes: 16 * 2 ** 20,
       schedule: { cron: '0 3 * * mon-fri', timezone: 'Europe/Berlin', jitterMs: 300_000, missed: 'catch_up' },
       reconcileEveryMs: 86_400_000,
       streams: [
@@ -231,6 +233,14 @@ const mistakes: readonly (readonly [text: string, field: string, message: string
     'unknown value `catchup`; did you mean `catch_up`?',
   ],
   [p('parallel: «0»'), 'pipelines.p.parallel', 'must be at least 1'],
+  ...['16', '16 MiB', 'pages', '0MiB', '16MB', '2000GiB'].map(
+    (size) =>
+      [
+        p(`commit: «${size}»`),
+        'pipelines.p.commit',
+        'write page (after each page), or a size: 512KiB, 16MiB, 1GiB',
+      ] as const,
+  ),
   // Lineage.
   [
     'version: 1\nlineage: { url: «marquez:5000» }',
@@ -278,6 +288,15 @@ const ajv = new Ajv({ allErrors: true, strict: false })
 formats.default(ajv)
 const accepts = ajv.compile(ecosystemSchema(connectors))
 
+test.each([
+  ['page', 0],
+  ['512KiB', 512 * 1024],
+  ['1GiB', 2 ** 30],
+])('commit: %s', (text, commitBytes) => {
+  expect(good(p(`commit: ${text}`)).pipelines).toMatchObject([{ commitBytes }])
+  expect(accepts(parseYaml(p(`commit: ${text}`)))).toBe(true)
+})
+
 test('an editor takes what the parser takes, and refuses the common mistakes', () => {
   expect([accepts(parseYaml(full)), accepts.errors]).toEqual([true, null])
   for (const text of [
@@ -289,6 +308,7 @@ test('an editor takes what the parser takes, and refuses the common mistakes', (
     rule('{ rule: freshness, field: id, max_age: soon }'),
     p('schedule: { timezone: UTC }'),
     p('parallel: 0'),
+    p('commit: 16 MB'),
     'version: 1\nlineage: { uri: http://x }',
   ])
     expect([text, accepts(parseYaml(text)), parse(text).problems.length > 0]).toEqual([text, false, true])
