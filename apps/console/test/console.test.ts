@@ -68,7 +68,7 @@ describeInBrowser('the console', () => {
     let goOn = (): void => undefined
     stage.mood.hold = new Promise((resolve) => (goOn = resolve))
     await page.getByRole('button', { name: 'Sync now' }).click()
-    await page.getByRole('progressbar').getByText('experiments').waitFor()
+    await page.getByRole('progressbar', { name: 'experiments' }).waitFor()
     await page.getByRole('button', { name: 'Cancel' }).waitFor()
     stage.mood.hold = undefined
     goOn()

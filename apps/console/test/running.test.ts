@@ -7,6 +7,7 @@ import { local } from '@ecokit/connector-local'
 import { openEcosystem, openServer } from '@ecokit/server'
 import { chromium, type Browser, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { checkState } from '../../../packages/core/flow/test/openlineage.ts'
 import { shopOf, startShop } from '../../../packages/host/server/test/shop.ts'
 import { describeInBrowser, launchOptions } from './chromium.ts'
 
@@ -50,6 +51,7 @@ const openStage = async () => {
       await server.close()
       await runtime.close()
       await shop.stop()
+      checkState(folder)
       rmSync(folder, { recursive: true, force: true, maxRetries: 10 })
     },
   }

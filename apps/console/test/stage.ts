@@ -5,6 +5,7 @@ import { consoleDirectory } from '@ecokit/console'
 import { local } from '@ecokit/connector-local'
 import { defineConnector, double, integrationError, stream } from '@ecokit/contracts'
 import { openEcosystem, openServer } from '@ecokit/server'
+import { checkState } from '../../../packages/core/flow/test/openlineage.ts'
 import { z } from 'zod'
 
 /** What the tracker of the stage does next. */
@@ -112,6 +113,7 @@ export const openStage = async () => {
     close: async () => {
       await server.close()
       await runtime.close()
+      checkState(folder)
       rmSync(folder, { recursive: true, force: true })
     },
   }

@@ -52,6 +52,10 @@ export interface RunStream {
   readonly startedAt: string | null
   readonly endedAt: string | null
   readonly durationMs: number
+  /** What the last pass over everything read, where this is one too. */
+  readonly expected?: number
+  /** About how long is left, as the server works it out. */
+  readonly leftMs?: number
   readonly drift: readonly SchemaChange[]
   readonly error?: { readonly code: string; readonly message: string } | null
 }

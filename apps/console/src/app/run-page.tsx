@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'preact/hooks'
-import { api, type LineageEvent, type Quality, type Quarantined, type Run } from './api.ts'
+import { api, type Quality, type Quarantined, type Run } from './api.ts'
+import { useFindings } from './findings.ts'
 import { ago, bytes, cell, count, duration } from './format.ts'
 import { Lineage } from './lineage.tsx'
 import { Status } from './parts.tsx'
@@ -121,19 +122,11 @@ export const RunPage = ({ id }: { readonly id: string }) => {
   const { runs } = useConsole()
   const now = useNow(1000)
   const [fetched, setFetched] = useState<Run>()
-  const [events, setEvents] = useState<readonly LineageEvent[]>([])
-  const [quarantined, setQuarantined] = useState<readonly Quarantined[]>([])
-  const [quality, setQuality] = useState<readonly Quality[]>([])
   const run = runs?.find((item) => item.id === id) ?? fetched
-  const status = run?.status
+  const { events, quality, quarantined } = useFindings(id, run)
   useEffect(() => {
-    act(async () => {
-      setFetched(await api.run(id))
-      setEvents(await api.lineage(id))
-      setQuality(await api.quality(id))
-      setQuarantined(await api.quarantine(id))
-    })
-  }, [id, status])
+    act(async () => setFetched(await api.run(id)))
+  }, [id])
   if (run === undefined)
     return (
       <p class="empty" role="status">

@@ -47,7 +47,8 @@ export const useNow = (everyMs: number): number => {
   return now
 }
 
-const failed = (error: unknown): void => {
+/** Shows what went wrong, or that there is no session any more. */
+export const tellFailure = (error: unknown): void => {
   const status = (error as Partial<ApiError>).status
   if (status === 401) change({ signedOut: true })
   else change({ notice: error instanceof Error ? error.message : String(error) })
@@ -55,7 +56,7 @@ const failed = (error: unknown): void => {
 /** Runs what a click asks for, and shows what went wrong. */
 export const act = (work: () => Promise<unknown>): void => {
   change({ notice: undefined })
-  work().then(undefined, failed)
+  work().then(undefined, tellFailure)
 }
 export const dismiss = (): void => change({ notice: undefined })
 
@@ -66,7 +67,7 @@ const load = async (): Promise<void> => {
 
 /** Loads the pipelines again, for what no event tells. */
 export const reload = (): void => {
-  api.pipelines().then((pipelines) => change({ pipelines }), failed)
+  api.pipelines().then((pipelines) => change({ pipelines }), tellFailure)
 }
 
 const putPartner = (partner: Partner): void => {
@@ -108,13 +109,13 @@ const putProgress = ({ id, streams }: Pick<Run, 'id' | 'streams'>): void => {
 
 /** Loads everything once and then follows the server's events; the browser reconnects by itself, and then all is loaded again. */
 export const follow = (): void => {
-  load().catch(failed)
+  load().catch(tellFailure)
   const events = new EventSource('/api/events')
   const on = <T>(name: string, put: (data: T) => void): void =>
     events.addEventListener(name, (event) => put(JSON.parse((event as MessageEvent<string>).data) as T))
   events.onopen = () => {
     change({ live: true })
-    load().catch(failed)
+    load().catch(tellFailure)
   }
   events.onerror = () => change({ live: false })
   on('partner', putPartner)

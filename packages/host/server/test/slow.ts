@@ -53,15 +53,15 @@ export const startSlow = async () => {
     count: 60,
     /** How long it takes over a page. */
     pageMs: 0,
-    /** The id of a row that it does not come to before `goOn` is called; 0: none. */
-    stopsAt: 0,
+    /** By stream the id of a row that it does not come to before `goOn` is called. */
+    stopsAt: {} as Partial<Record<string, number>>,
     /** The id of a row whose name is a number. */
     broken: 0,
   }
   const waiting: (() => void)[] = []
-  const answer = async (after: number): Promise<readonly object[]> => {
+  const answer = async (stream: string, after: number): Promise<readonly object[]> => {
     await sleep(mood.pageMs)
-    if (mood.stopsAt > 0 && after + 10 >= mood.stopsAt) await new Promise<void>((resolve) => waiting.push(resolve))
+    if (after + 10 >= (mood.stopsAt[stream] ?? Infinity)) await new Promise<void>((resolve) => waiting.push(resolve))
     const size = Math.max(0, Math.min(10, mood.count - after))
     return Array.from({ length: size }, (_, at) => {
       const id = after + at + 1
@@ -69,8 +69,8 @@ export const startSlow = async () => {
     })
   }
   const server = createServer((request, reply) => {
-    const { searchParams } = new URL(request.url ?? '/', 'http://slow')
-    void answer(Number(searchParams.get('after') ?? 0)).then((rows) => {
+    const { searchParams, pathname } = new URL(request.url ?? '/', 'http://slow')
+    void answer(pathname.slice(1), Number(searchParams.get('after') ?? 0)).then((rows) => {
       reply.setHeader('content-type', 'application/json')
       reply.end(JSON.stringify(rows))
     })
@@ -80,8 +80,9 @@ export const startSlow = async () => {
   return {
     mood,
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    goOn: () => {
-      mood.stopsAt = 0
+    /** Lets it come on, to the next row that it stops at. */
+    goOn: (stopsAt: Partial<Record<string, number>> = {}) => {
+      mood.stopsAt = stopsAt
       for (const go of waiting.splice(0)) go()
     },
     stop: async () => {
