@@ -92,7 +92,7 @@ describeInBrowser('a run that goes on, in the console', () => {
     await expect.poll(() => bar('rows').getAttribute('aria-valuenow'), slowly).toBe('50')
     expect(await bar('rows').getAttribute('aria-valuetext')).toMatch(/^50 %, about [\d.]+ s left$/)
     expect(await filled('rows')).toBe(50)
-    expect(await line('rows').innerText()).toMatch(/30 rows .*rows\/s 50 %, about [\d.]+ s left/)
+    expect(await line('rows').innerText()).toMatch(/30 rows · .*rows\/s · 50 %, about [\d.]+ s left/)
     await page.getByRole('group', { name: '0 of 2 streams done' }).waitFor()
     expect(await bar('log').getAttribute('aria-valuenow')).toBeNull()
     expect(await faults(page)).toEqual([])
@@ -117,7 +117,7 @@ describeInBrowser('a run that goes on, in the console', () => {
     expect(await nodes.filter({ hasText: 'log' }).count()).toBe(0)
 
     stage.partner.goOn({ log: 71 })
-    await expect.poll(() => line('log').innerText(), slowly).toMatch(/10 rows .*rows\/s/)
+    await expect.poll(() => line('log').innerText(), slowly).toMatch(/10 rows · .*rows\/s/)
     expect(await line('log').innerText()).not.toMatch(/%|left/)
     expect(await bar('log').getAttribute('aria-valuenow')).toBeNull()
     expect(await bar('log').locator('i').count()).toBe(0)

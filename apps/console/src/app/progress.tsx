@@ -41,7 +41,9 @@ const Bar = ({ stream, now }: { readonly stream: RunStream; readonly now: number
         {percent !== undefined && <i style={{ width: `${percent}%` }} />}
       </b>
       <span class="faint">
-        {count(stream.read)} rows {bytes(stream.bytes)} {rate(stream, now)} {left}
+        {[`${count(stream.read)} rows`, bytes(stream.bytes), rate(stream, now), left]
+          .filter((text) => text !== '')
+          .join(' · ')}
       </span>
     </div>
   )
