@@ -1,8 +1,9 @@
 import { expectAgreements, isExpected, keepAgreement, pauseAgreement, readAgreements } from './agreement.ts'
 import { describeChanges, settleContract, settleLost, type Settled } from './contract.ts'
 import { planned as plan, sinkOf, type PlannedStream } from './plan.ts'
-import { instantOf } from './quality-values.ts'
+import { compareNumbers, instantOf } from './quality-values.ts'
 import { invalid } from './refusals.ts'
+import { propertiesOf, typeName } from './schemas.ts'
 import type { SyncOptions, Window } from './types.ts'
 
 /** The bounds of a backfill; undefined where the run is none. */
@@ -23,6 +24,17 @@ const noBackfill = (planned: PlannedStream): string | undefined => {
   return undefined
 }
 
+/** Below 0 where a window ends before it begins, 0 where nothing is in it; above 0 also where only the source knows, as with texts. */
+const lengthOf = ({ since, until }: Window, { cursor, mapping, origin }: PlannedStream): number => {
+  if (since === undefined || until === undefined) return 1
+  if (since === until) return 0
+  const [begin, end] = [since, until].map((bound) => instantOf(bound) ?? instantOf(`${bound}Z`))
+  if (begin !== undefined && end !== undefined) return begin < end ? 1 : begin > end ? -1 : 0
+  const field = mapping.fields.find(({ column }) => column === cursor)?.field ?? ''
+  const type = typeName(propertiesOf(origin.schema)[field], origin.schema)
+  return /^(integer|number|decimal)\b/.test(type) ? (compareNumbers(until, since) ?? 1) : 1
+}
+
 /** The streams of a backfill: those that it names, which must be able to, or all that are. */
 const backfilled = (
   { pipeline, backfill }: SyncOptions,
@@ -33,11 +45,6 @@ const backfilled = (
   const partner = pipeline.source.name
   if (window.since === undefined && window.until === undefined)
     throw invalid(partner, 'backfill', 'a window needs a beginning or an end', 'Give since, until, or both')
-  if (window.since !== undefined && window.until !== undefined && window.since === window.until)
-    throw invalid(partner, 'backfill', 'the window is empty', 'until is not part of it: name a later one')
-  const [begin, end] = [instantOf(window.since), instantOf(window.until)]
-  if (begin !== undefined && end !== undefined && begin >= end)
-    throw invalid(partner, 'backfill', 'the window ends before it begins', 'Name a later until, or an earlier since')
   const named = backfill?.streams
   for (const stream of named ?? [])
     if (!streams.some((one) => one.stream === stream))
@@ -57,6 +64,13 @@ const backfilled = (
       return reason === undefined
     })
   if (able.length === 0) throw invalid(partner, 'backfill', 'none of the streams can be read again in part', next)
+  for (const planned of able) {
+    const length = lengthOf(window, planned)
+    if (length === 0)
+      throw invalid(partner, 'backfill', 'the window is empty', 'until is not part of it: name a later one')
+    if (length < 0)
+      throw invalid(partner, 'backfill', 'the window ends before it begins', 'Name a later until, or an earlier since')
+  }
   return able.map((planned) => ({ ...planned, window }))
 }
 
@@ -102,6 +116,11 @@ export const planRun = async (
   const streams: RunStream[] = []
   for (const one of chosen) {
     const { stream } = one
+    if (one.origin.fault !== undefined) {
+      // Nothing is known of its schema, so what was agreed to stays as it is.
+      streams.push({ ...one, agree: () => Promise.resolve() })
+      continue
+    }
     const before = known.get(stream)
     const isNone = first || isExpected(before)
     const settled = lost.get(stream) ?? settleContract(pipeline, declared, one, before?.agreed, isNone)

@@ -1,5 +1,6 @@
 import { integrationError, type JsonSchema, type QualityRule, type Severity } from '@ecokit/contracts'
 import { isBound, isRowRule, type RowRule } from './quality-values.ts'
+import { propertiesOf, typeName } from './schemas.ts'
 
 /** A rule of one stream with everything decided; its fields are columns of the table. */
 export interface PlannedRule<Rule extends QualityRule = QualityRule> {
@@ -11,6 +12,9 @@ export interface PlannedRule<Rule extends QualityRule = QualityRule> {
 }
 /** A rule about the table, or the pass, as a whole. */
 export type TableRule = Exclude<QualityRule, RowRule>
+
+/** Types whose largest value may be the newest time. */
+const ordered: ReadonlySet<string> = new Set(['timestamp', 'local-date-time', 'date', 'integer', 'number', 'any'])
 
 const fieldsOf = (rule: QualityRule): readonly string[] =>
   'fields' in rule ? rule.fields : 'field' in rule ? [rule.field] : []
@@ -89,6 +93,15 @@ export const planRules = (about: {
     }
     const missing = fields.find((field) => !columns.includes(field))
     if (missing !== undefined) refuse(`there is no column ${missing}`, `Choose one of: ${columns.join(', ')}`)
+    if (rule.rule === 'freshness') {
+      const type = typeName(propertiesOf(about.schema)[rule.field], about.schema)
+      // As texts, times of different zones are in no order.
+      if (!type.split(' | ').every((one) => ordered.has(one)))
+        refuse(
+          `the column ${rule.field} holds ${type} and no times`,
+          `Choose a column of times, or make it one with cast: { ${rule.field}: timestamp }`,
+        )
+    }
     const fault = wrong(rule)
     if (fault !== undefined) refuse(fault, 'Mend the rule, or leave it out')
     const seen = (names.get(given) ?? 0) + 1

@@ -1,6 +1,6 @@
 import { isIntegrationError, toJson, type AnyRecord } from '@ecokit/contracts'
 import type { PlannedRule, TableRule } from './quality-rules.ts'
-import { instantOf, shown } from './quality-values.ts'
+import { shown, timeOf } from './quality-values.ts'
 
 /** What a rule about the table as a whole found. */
 export interface Finding {
@@ -23,20 +23,6 @@ const longestMessage = 1_000
 const rowsOf = (table: string, soft: boolean): string =>
   soft ? `(SELECT * FROM ${table} AS every_row WHERE ${quoted('_deleted_at')} IS NULL)` : table
 
-/** What a time is, from whatever a sink gives for it. */
-const timeOf = (value: unknown): number | undefined => {
-  const at = instantOf(value)
-  if (at !== undefined) return Number(at / 1_000_000n)
-  if (typeof value === 'string') {
-    // `2026-01-01 00:00:00+00`, as databases write times.
-    const text = value.replace(' ', 'T').replace(/(:\d\d(?:\.\d+)?[+-]\d\d)$/, '$1:00')
-    // One without a zone would be one of this machine's.
-    const parsed = Date.parse(/T[\d:.]+$/.test(text) ? `${text}Z` : text)
-    return Number.isNaN(parsed) ? undefined : parsed
-  }
-  return typeof value === 'number' || typeof value === 'bigint' ? Number(value) : undefined
-}
-
 /** A span for people, in its two largest units: `3 d 4 h`. */
 const spanOf = (milliseconds: number): string => {
   const seconds = Math.round(Math.abs(milliseconds) / 1_000)
@@ -52,8 +38,7 @@ const spanOf = (milliseconds: number): string => {
   return (milliseconds < 0 ? '-' : '') + shown.map(([number, unit]) => `${number} ${unit}`).join(' ')
 }
 
-const ageRule = (newest: number | undefined, maxAgeMs: number, now: number, checked: number): Finding => {
-  if (newest === undefined) return { checked, failed: 0, message: 'there is no time to judge by' }
+const ageRule = (newest: number, maxAgeMs: number, now: number, checked: number): Finding => {
   const old = now - newest > maxAgeMs
   return {
     checked,
@@ -112,7 +97,11 @@ export const judgeTable = async ({ rule }: PlannedRule<TableRule>, facts: PassFa
   const table = rowsOf('{table}', soft)
   if (rule.rule === 'row_count') return countRule(rule, read, await earlier(rule.runs ?? 5))
   if (query === undefined) {
-    if (rule.rule === 'freshness') return ageRule(facts.newest(rule.field), rule.maxAgeMs, now, read)
+    if (rule.rule === 'freshness') {
+      const newest = facts.newest(rule.field)
+      if (newest !== undefined) return ageRule(newest, rule.maxAgeMs, now, read)
+      return { checked: read, failed: 1, message: `no record with a time in ${rule.field} was ever read` }
+    }
     return { checked: 0, failed: 0, message: 'the sink cannot be asked' }
   }
   if (rule.rule === 'sql') {
@@ -128,9 +117,15 @@ export const judgeTable = async ({ rule }: PlannedRule<TableRule>, facts: PassFa
   if (rule.rule === 'freshness') {
     const rows = await query(`SELECT MAX(${quoted(rule.field)}) AS newest FROM ${table} AS here`)
     const newest = rows[0]?.['newest'] ?? undefined
-    if (newest !== undefined && timeOf(newest) === undefined)
-      return { checked, failed: 1, message: `the newest value, ${shown(newest)}, is no time` }
-    return ageRule(timeOf(newest), rule.maxAgeMs, now, checked)
+    const at = timeOf(newest)
+    if (at !== undefined) return ageRule(at, rule.maxAgeMs, now, checked)
+    const message =
+      newest !== undefined
+        ? `the newest value, ${shown(newest)}, is no time`
+        : checked === 0
+          ? `the table is empty: it has no time in ${rule.field}`
+          : `none of the ${plural(checked, 'row')} has a time in ${rule.field}`
+    return { checked, failed: 1, message }
   }
   if (rule.rule === 'unique') {
     const by = rule.fields.map(quoted).join(', ')

@@ -17,6 +17,26 @@ export const instantOf = (value: unknown): bigint | undefined => {
   return Number.isNaN(seconds) ? undefined : BigInt(seconds) * 1_000_000n + BigInt(fraction.slice(0, 9).padEnd(9, '0'))
 }
 
+/** A time as milliseconds since 1970, however a source or a sink writes it: a number is taken for one, and what has no zone is in UTC. */
+export const timeOf = (value: unknown): number | undefined => {
+  if (typeof value === 'number' || typeof value === 'bigint') return Number(value)
+  const texts =
+    typeof value === 'string'
+      ? [
+          value,
+          // `2026-01-01 00:00:00+00`, as databases write times.
+          `${value}:00`,
+          // Date.parse would take it for one of this machine's.
+          `${value}Z`,
+        ]
+      : [value]
+  for (const text of texts) {
+    const at = instantOf(text)
+    if (at !== undefined) return Number(at / 1_000_000n)
+  }
+  return undefined
+}
+
 const decimal = /^([+-]?\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,3}))?$/
 /** Digits and the power of ten that they are multiplied by; undefined for what is no number. */
 const digitsOf = (text: string): { readonly digits: bigint; readonly power: number } | undefined => {
@@ -25,7 +45,7 @@ const digitsOf = (text: string): { readonly digits: bigint; readonly power: numb
   return { digits: BigInt(whole + fraction), power: Number(exponent) - fraction.length }
 }
 /** Compares two numbers, each a number or the digits of one, without rounding; undefined where one is no number. */
-const compareNumbers = (one: unknown, other: number | string): number | undefined => {
+export const compareNumbers = (one: unknown, other: number | string): number | undefined => {
   if ((typeof one === 'number' || typeof one === 'bigint') && typeof other === 'number')
     return one < other ? -1 : one > other ? 1 : one == other ? 0 : undefined
   if (typeof one !== 'string' && typeof one !== 'number' && typeof one !== 'bigint') return undefined

@@ -11,7 +11,7 @@ import { patienceFor, withinTime } from './quality-patterns.ts'
 import { messageOf, openRows, type JudgeRows } from './quality-rows.ts'
 import { linesOf, openSieve, readsPlainly, withoutLines } from './quality-sieve.ts'
 import { judgeTable, whyNot, type Finding, type Query } from './quality-table.ts'
-import { instantOf } from './quality-values.ts'
+import { timeOf } from './quality-values.ts'
 import type { PassMode, Pipeline } from './types.ts'
 
 /** The rules of one stream during one pass. */
@@ -52,7 +52,7 @@ export const openQuality = (options: QualityOptions): Quality => {
   const watched = queryable
     ? []
     : asking.flatMap(({ name, rule }) => (rule.rule === 'freshness' ? [{ name, field: rule.field }] : []))
-  const newest = new Map<string, bigint>()
+  const newest = new Map<string, number>()
   let sieve =
     options.form === undefined || watched.length > 0
       ? undefined
@@ -64,8 +64,8 @@ export const openQuality = (options: QualityOptions): Quality => {
   const judgeAll = (records: readonly AnyRecord[], judge: JudgeRows): ReturnType<JudgeRows> => {
     for (const { field } of watched)
       for (const record of records) {
-        const at = instantOf(record[field])
-        if (at !== undefined && at > (newest.get(field) ?? at - 1n)) newest.set(field, at)
+        const at = timeOf(record[field])
+        if (at !== undefined && at > (newest.get(field) ?? -Infinity)) newest.set(field, at)
       }
     return judge(records)
   }
@@ -172,9 +172,8 @@ export const openQuality = (options: QualityOptions): Quality => {
   }
 
   const newestIn = async (name: string, field: string): Promise<number | undefined> => {
-    const at = newest.get(field)
+    const own = newest.get(field)
     const before = await options.newestBefore(name)
-    const own = at === undefined ? undefined : Number(at / 1_000_000n)
     return own === undefined || (before !== undefined && before > own) ? before : own
   }
 

@@ -1,7 +1,7 @@
-import { integrationError, type AnyRecord, type Batch, type ReadOptions } from '@ecokit/contracts'
+import { int64, integrationError, type AnyRecord, type Batch, type ReadOptions } from '@ecokit/contracts'
 import { openStore } from '@ecokit/store'
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { getRun, listRuns, sync, type Pipeline, type PipelineStream, type RunResult } from '../src/index.ts'
 import { lifeOf, storeOf, type Life } from './life.ts'
@@ -185,8 +185,50 @@ test('streams that cannot be read in part are left out of a backfill that names 
 test.each([
   [day(20), day(5)],
   ['2026-01-02T01:00:00+02:00', '2026-01-01T22:00:00Z'],
+  ['2026-01-02T01:00:00', '2026-01-01T22:00:00'],
 ])('a window that ends before it begins is refused, rather than to bring nothing: %s to %s', async (since, until) => {
   const { table, pipeline, store } = await setUp()
   await expect(run({ pipeline, store, backfill: { since, until } })).rejects.toMatchObject({ code: 'invalid_config' })
   expect(table.asked).toEqual([])
+})
+
+describe.each([
+  ['integer', z.int()],
+  ['int64 that has another name', int64()],
+  ['number', z.number()],
+  ['text', z.string()],
+])('a window of a cursor that is a %s', (type, at) => {
+  const isText = type === 'text'
+  test.each([
+    ['20', '10', true],
+    ['10', '9', !isText],
+    ['9', '10', false],
+    ['9223372036854775807', '9223372036854775806', true],
+    ['10', '1e1', !isText],
+    ['-3', '2', false],
+  ])('from %s to %s', async (since, until, isRefused) => {
+    const asked: ReadOptions[] = []
+    const source = sourceOfShelves({
+      items: {
+        schema: z.object({ id: z.int(), at }),
+        primaryKey: ['id'],
+        cursor: 'at',
+        read: (options) => {
+          asked.push(options)
+          return pagesOf(() => [])(options)
+        },
+      },
+    })
+    const streams = [{ stream: 'items', ...(type.startsWith('int64') && { rename: { at: 'changed' } }) }]
+    const pipeline = { name: 'p', source, sink: memorySink(newDisk()), sinkName: 'rows', streams }
+    const running = sync({ pipeline, store: await testStore(), backfill: { since, until } })
+    // Only the source knows how it sorts texts.
+    if (!isRefused || isText) expect(await running).toMatchObject({ status: 'completed' })
+    else
+      await expect(running).rejects.toMatchObject({
+        code: 'invalid_config',
+        message: expect.stringMatching(/the window (ends before it begins|is empty)/) as string,
+      })
+    expect(asked).toHaveLength(isRefused && !isText ? 0 : 1)
+  })
 })

@@ -1,5 +1,5 @@
 import { DatabaseSync } from 'node:sqlite'
-import { int64, type AnyRecord, type Batch, type QualityRule, type Writer } from '@ecokit/contracts'
+import { int64, jsonSchema, type AnyRecord, type Batch, type QualityRule, type Writer } from '@ecokit/contracts'
 import { formOf, openScanner, type Struct } from '@ecokit/json-scan'
 import { toJson } from '@ecokit/contracts'
 import fc from 'fast-check'
@@ -276,6 +276,34 @@ describe('the rules of a stream', () => {
     expect(() => plan([rule])).toThrow(words)
     expect(() => plan([rule])).toThrow(expect.objectContaining({ code: 'invalid_config' }))
   })
+
+  test.each([
+    [
+      'z.string()',
+      z.string(),
+      /freshness\(field\): the column field holds string and no times.*cast: { field: timestamp }/,
+    ],
+    ['a choice', z.enum(['a', 'b']).nullable(), /holds string/],
+    ['a list', z.array(z.iso.datetime()), /holds list<timestamp>/],
+    ['a boolean', z.boolean(), /holds boolean/],
+    ['a time', z.iso.datetime({ offset: true }).nullable(), undefined],
+    ['a time that may have a zone', z.iso.datetime({ local: true, offset: true }), /holds string/],
+    ['a time without a zone', z.string().meta({ format: 'local-date-time' }), undefined],
+    ['a day', z.iso.date().optional(), undefined],
+    ['a number', z.int(), undefined],
+    ['int64', int64(), undefined],
+    ['a text or a time', z.union([z.iso.datetime(), z.string()]), /holds string \| timestamp/],
+    ['anything', z.unknown(), undefined],
+  ])('freshness needs a column of times: %s', (_name, field, words) => {
+    const planned = () =>
+      planRules({
+        ...{ partner: 'shop', stream: 'items', declared: [], columnOf: (name: string) => name },
+        schema: jsonSchema(z.object({ field })),
+        added: [{ rule: 'freshness', field: 'field', maxAgeMs: 1 }],
+      })
+    if (words === undefined) expect(planned()).toHaveLength(1)
+    else expect(planned).toThrow(words)
+  })
 })
 
 describe('rules about the table', () => {
@@ -347,7 +375,48 @@ describe('rules about the table', () => {
     expect(stale.results()).toMatchObject([{ passed: false }])
     const empty = open([rule], { queryable: false })
     await empty.finish(bare, { counts: noCounts, complete: true, signal })
-    expect(empty.results()).toMatchObject([{ passed: true, message: 'there is no time to judge by' }])
+    expect(empty.results()).toMatchObject([
+      { passed: false, failed: 1, message: 'no record with a time in at was ever read' },
+    ])
+  })
+
+  test('freshness in a sink that cannot be asked: numbers, and times without a zone', async () => {
+    for (const [field, value] of [
+      ['id', now - 60_000],
+      ['big', BigInt(now - 60_000)],
+      ['name', '2026-06-01T11:59:00'],
+    ] as const)
+      for (const make of [batchOf, proven]) {
+        const quality = open([{ rule: 'freshness', field, maxAgeMs: 120_000 }], { queryable: false, form })
+        await quality.judge(make([{ ...good, [field]: value }]))
+        await quality.finish({} as Writer<AnyRecord>, { counts: noCounts, complete: true, signal })
+        expect(quality.results()).toMatchObject([
+          { passed: true, message: 'newest 2026-06-01T11:59:00.000Z, 1 min old where 2 min may be' },
+        ])
+      }
+  })
+
+  test('freshness: where there is no time at all, nothing is fresh', async () => {
+    const rule = { rule: 'freshness', field: 'at', maxAgeMs: 1 } as const
+    const over = async (...statements: readonly string[]) => {
+      const quality = open([rule])
+      await quality.finish(database(...statements), { counts: noCounts, complete: true, signal })
+      return quality.results()[0]
+    }
+    const create = 'CREATE TABLE items (id INTEGER, at TEXT)'
+    expect(await over(create)).toMatchObject({
+      passed: false,
+      checked: 0,
+      failed: 1,
+      message: 'the table is empty: it has no time in at',
+    })
+    expect(await over(create, 'INSERT INTO items VALUES (1, NULL), (2, NULL)')).toMatchObject({
+      ...{ passed: false, checked: 2, failed: 1, message: 'none of the 2 rows has a time in at' },
+    })
+    const stopping = open([{ ...rule, severity: 'stop' }])
+    await expect(stopping.finish(database(create), { counts: noCounts, complete: true, signal })).rejects.toThrow(
+      /freshness\(at\) stops the stream: the table is empty/,
+    )
   })
 
   test('row_count: at all, and against the median of earlier passes', async () => {
