@@ -91,7 +91,7 @@ export const storer = (type: ColumnType, json = false): ((value: unknown) => Sto
     case 'decimal':
       return (value) => decimal(value, type.width, type.scale)
     case 'json':
-      return (value) => jsonText(value, type.schema)
+      return (value) => jsonText(value, type.schema, { json })
     case 'list': {
       const item = nullable(storer(type.of, json))
       return (value) => (Array.isArray(value) ? value.map(item) : refuse(`${kindOf(value)} in a column of lists`))

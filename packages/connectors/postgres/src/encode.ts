@@ -29,11 +29,12 @@ const integer = (value: unknown): string => {
 }
 
 const names = new Set(['NaN', 'Infinity', '-Infinity'])
-const real = (value: unknown): string => {
+const real = (value: unknown, json: boolean): string => {
   if (typeof value === 'number') return Object.is(value, -0) ? '-0' : String(value)
   if (typeof value === 'bigint') {
     const near = Number(value)
-    return Number.isFinite(near) && (BigInt(near) === value || String(near) === String(value))
+    // A number of JSON is the double that is nearest to it, however many digits it has.
+    return Number.isFinite(near) && (json || BigInt(near) === value || String(near) === String(value))
       ? String(near)
       : refuse(`${value.toString()} is not exact as a double`)
   }
@@ -74,8 +75,8 @@ const bytes = (value: unknown): string => {
 }
 
 const isText = ({ kind }: ColumnType): boolean => !['boolean', 'bigint', 'double', 'decimal'].includes(kind)
-const list = (of: ColumnType): ((value: unknown) => string) => {
-  const item = encoder(of)
+const list = (of: ColumnType, json: boolean): ((value: unknown) => string) => {
+  const item = encoder(of, json)
   const quoted = isText(of)
   return (value) => {
     if (!Array.isArray(value)) return refuse(`${kindOf(value)} in a column of lists`)
@@ -88,8 +89,8 @@ const list = (of: ColumnType): ((value: unknown) => string) => {
   }
 }
 
-/** Takes a value as a record holds it, never null, and gives the text that PostgreSQL reads it by; refuses what would not come back the same. */
-export const encoder = (type: ColumnType): ((value: unknown) => string) => {
+/** Takes a value as a record holds it, never null, and gives the text that PostgreSQL reads it by; refuses what would not come back the same. `json`: the record was read from JSON text. */
+export const encoder = (type: ColumnType, json = false): ((value: unknown) => string) => {
   switch (type.kind) {
     case 'boolean':
       return (value) =>
@@ -97,7 +98,7 @@ export const encoder = (type: ColumnType): ((value: unknown) => string) => {
     case 'bigint':
       return integer
     case 'double':
-      return real
+      return (value) => real(value, json)
     case 'text':
       return text
     case 'date':
@@ -111,9 +112,9 @@ export const encoder = (type: ColumnType): ((value: unknown) => string) => {
     case 'decimal':
       return decimal(type.precision, type.scale ?? 0)
     case 'json':
-      return (value) => jsonText(value, type.schema, refuseNul)
+      return (value) => jsonText(value, type.schema, { store: refuseNul, json })
     case 'list':
-      return list(type.of)
+      return list(type.of, json)
   }
 }
 
@@ -124,8 +125,8 @@ export const copyText = (written: string): string =>
   special.test(written) ? written.replace(/[\\\n\r\t]/g, (each) => escapes[each] ?? each) : written
 
 /** The same for a value that may be missing, as COPY's text format has it. */
-export const copyEncoder = (type: ColumnType): ((value: unknown) => string) => {
-  const encode = encoder(type)
+export const copyEncoder = (type: ColumnType, json = false): ((value: unknown) => string) => {
+  const encode = encoder(type, json)
   const plain = ['boolean', 'bigint', 'double', 'decimal', 'date', 'timestamptz', 'timestamp'].includes(type.kind)
   if (plain) return (value) => (value === null || value === undefined ? '\\N' : encode(value))
   return (value) => (value === null || value === undefined ? '\\N' : copyText(encode(value)))

@@ -19,9 +19,13 @@ export const lengthOf = (sql: string): number | undefined => {
   return most === undefined ? undefined : Number(most)
 }
 
-/** Turns records into rows of the table's columns; refuses a record with a field that has no column. */
-export const rowMaker = (columns: readonly Column[]): ((record: unknown) => string) => {
-  const encoders = columns.map(({ name, type, sql }) => ({ name, encode: copyEncoder(type), most: lengthOf(sql) }))
+/** Turns records into rows of the table's columns; refuses a record with a field that has no column. `json`: they were read from JSON text, where a number has no type of its own. */
+export const rowMaker = (columns: readonly Column[], json = false): ((record: unknown) => string) => {
+  const encoders = columns.map(({ name, type, sql }) => ({
+    name,
+    encode: copyEncoder(type, json),
+    most: lengthOf(sql),
+  }))
   const known = new Set(columns.map(({ name }) => name))
   return (record) => {
     if (typeof record !== 'object' || record === null || Array.isArray(record)) return refuse('not an object')

@@ -278,13 +278,26 @@ peer.describe('values', () => {
         additionalProperties: { type: 'string', format: 'decimal', precision: 18, scale: 4 },
       },
       reals: { type: 'object', additionalProperties: { type: 'number' } },
+      real: { type: 'number' },
     }
     const [fast, slow] = [table(schema), table(schema)]
-    const lines = ['{"costs":{"a":1.5,"b":"12345678901234.5678"},"reals":{"x":-26779092579099430}}']
-    const rows = [{ costs: { a: '1.5', b: '12345678901234.5678' }, reals: { x: -26779092579099430 } }]
+    const long = '{"x":-26779092579099430,"y":9007199254740993,"z":0.10000000000000000555}'
+    const lines = [
+      `{"costs":{"a":1.5,"b":"12345678901234.5678"},"reals":${long},"real":9007199254740993}`,
+      `{"reals":${long}}`,
+    ]
+    const reals = { x: -26779092579099430, y: 9007199254740992, z: 0.1 }
+    const rows = [
+      { costs: { a: '1.5', b: '12345678901234.5678' }, reals, real: 9007199254740992 },
+      { costs: null, reals, real: null },
+    ]
     expect(await put(connection, writing(fast), [], proven(lines))).toEqual([])
     expect(await put(connection, writing(slow), rows)).toEqual([])
     for (const { name } of [fast, slow]) expect(await readAll(connection, name)).toEqual(rows)
+    const [one, other] = await Promise.all(
+      [fast, slow].map(async ({ name }) => (await server()).sql(`SELECT costs::text, reals::text FROM ${name}`)),
+    )
+    expect(one).toEqual(other)
   })
 
   test('a text that a shorter column would cut off is refused, its blanks too', async () => {

@@ -171,4 +171,7 @@ test('a decimal in JSON is a text, whether it came as one or as a number; a doub
   ])
   // As a proven line may hold it.
   expect(readJson('{"x":-26779092579099430}', schema)).toEqual({ x: -26779092579099430 })
+  expect(jsonText({ x: 2n ** 53n + 1n, n: 2n ** 53n + 1n }, schema, { json: true })).toBe(
+    '{"x":9007199254740992.0,"n":9007199254740993}',
+  )
 })

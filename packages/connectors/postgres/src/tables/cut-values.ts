@@ -181,6 +181,7 @@ export const openValues = (): Values => {
     let at = start
     let depth = 0
     let before = 0
+    let digits = 0
     for (;;) {
       const code = bytes[at] ?? 0
       if (code < 33) return -1
@@ -204,8 +205,9 @@ export const openValues = (): Values => {
         continue
       }
       if (depth === 0 && at > start && (code === comma || code === closeBrace)) return at
-      // An exponent, which jsonb writes out, and -0, which it does not know: the object road says what becomes of them.
-      if (((code | 32) === 101 && isDigit(before)) || (before === 45 && code === 48)) return -1
+      // An exponent, which jsonb writes out, -0, which it does not know, and more digits than a double keeps: the object road says what becomes of them.
+      digits = isDigit(code) ? digits + 1 : 0
+      if (((code | 32) === 101 && isDigit(before)) || (before === 45 && code === 48) || digits > 15) return -1
       if (code === openBrace || code === openBracket) depth += 1
       else if (code === closeBrace || code === closeBracket) depth -= 1
       out[end++] = code

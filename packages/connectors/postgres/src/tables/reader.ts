@@ -21,26 +21,29 @@ export interface Roads {
   cut(lines: Uint8Array, tail: (place: number) => string): Cut
 }
 export const openRoads = ({ columns, keys, options }: Target): Roads => {
-  const plain = rowMaker(columns)
   const places = keys.map((key) => columns.findIndex(({ name }) => name === key))
-  const withKey = (record: unknown): string => {
-    const row = plain(record)
-    if (row.length <= keyBytes / 4) return row
-    const fields = row.split('\t')
-    const length = places.reduce((sum, place) => sum + Buffer.byteLength(fields[place] ?? ''), 0)
-    return length <= keyBytes ? row : refuse(`the key has ${length} bytes, and an index holds ${keyBytes}`)
-  }
   const merge = options.disposition === 'merge'
-  const makeRow = merge ? withKey : plain
+  const making = (json: boolean): ((record: unknown) => string) => {
+    const plain = rowMaker(columns, json)
+    const withKey = (record: unknown): string => {
+      const row = plain(record)
+      if (row.length <= keyBytes / 4) return row
+      const fields = row.split('\t')
+      const length = places.reduce((sum, place) => sum + Buffer.byteLength(fields[place] ?? ''), 0)
+      return length <= keyBytes ? row : refuse(`the key has ${length} bytes, and an index holds ${keyBytes}`)
+    }
+    return merge ? withKey : plain
+  }
+  const [ofRecords, ofLines] = [making(false), making(true)]
   return {
     read: (batch) => {
       if (batch.encoding === 'records')
         return sortRecords(
           batch.records.map((record) => () => record),
-          makeRow,
+          ofRecords,
         )
-      return batch.encoding === 'ndjson' ? sortRecords(givers(batch.bytes), makeRow) : { rows: [], rejected: [] }
+      return batch.encoding === 'ndjson' ? sortRecords(givers(batch.bytes), ofLines) : { rows: [], rejected: [] }
     },
-    cut: openCutter(columns, makeRow, merge ? keyBytes : Infinity),
+    cut: openCutter(columns, ofLines, merge ? keyBytes : Infinity),
   }
 }

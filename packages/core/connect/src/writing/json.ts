@@ -82,19 +82,24 @@ export const plainDecimals = (value: unknown, schema: unknown): unknown => {
 
 /**
  * JSON text that loses nothing: bigint keeps its digits, -0 its sign, but for whole numbers; a decimal is a text, however it came; NaN and the infinities become texts where the schema says number, and are refused elsewhere, where they could be told from no text.
+ * `json`: the value was read from JSON text, where a number has no type of its own: a whole one is the nearest double where the schema says number.
  * `store` sees every text and every key, with what leads to it, and refuses those that the store cannot hold; half of a surrogate pair is refused before.
  */
 export const jsonText = (
   value: unknown,
   schema: unknown,
-  store: (text: string, path: string) => void = () => {},
+  {
+    store = () => {},
+    json = false,
+  }: { readonly store?: (text: string, path: string) => void; readonly json?: boolean } = {},
 ): string => {
   const text = (written: string, path: string): string => {
     if (!isWellFormed(written)) refuse(`${path}half of a surrogate pair cannot be stored as UTF-8`)
     store(written, path)
     return written
   }
-  const plain = (value: unknown, schema: unknown, path: string): unknown => {
+  const plain = (given: unknown, schema: unknown, path: string): unknown => {
+    const value = json && typeof given === 'bigint' && isNumber(schema) ? Number(given) : given
     if (value === null || typeof value === 'boolean') return value
     if ((typeof value === 'bigint' || typeof value === 'number') && isDecimal(schema))
       return typeof value === 'bigint' ? String(value) : decimalDigits(value)
