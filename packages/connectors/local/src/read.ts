@@ -24,7 +24,7 @@ const placeOf = ({ directory, manifest, files }: FolderTable, folder: string): s
     : path.resolve(directory)
 }
 
-/** Tables and views of the database, then the tables of the folder, as `folder/name` where the database has one of that name. */
+/** Tables and views of the database, then the tables of the folder, as `folder/name` where the database has one of that name. One that cannot be described comes with its fault and hides no other. */
 export const discover = async function* (
   { database, folder }: Places,
   partner: string,
@@ -39,8 +39,10 @@ export const discover = async function* (
   if (folder === undefined) return
   for (const table of await folderTables(folder, partner)) {
     stopIfAborted(options.signal, partner)
-    const described = await describeFolder(table, partner, options).catch((thrown: unknown) => {
-      throw databaseError(thrown, { partner, what: `cannot describe table ${table.name} of ${folder}` })
+    const described = await describeFolder(table, partner, options).catch((thrown: unknown): Discovered => {
+      stopIfAborted(options.signal, partner)
+      const fault = databaseError(thrown, { partner, what: `cannot describe table ${table.name} of ${folder}` })
+      return { name: table.name, schema: {}, fault }
     })
     const name = taken.has(table.name) ? `folder/${table.name}` : described.name
     yield { ...described, name, dataset: { namespace: 'file', name: placeOf(table, folder) } }

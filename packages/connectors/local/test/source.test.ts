@@ -1,6 +1,7 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
+import { isIntegrationError } from '@ecokit/contracts'
 import { expect, test } from 'vitest'
 import { discoverAll, open, openLake, put, readAll, table, temporaryFolder, writing } from './support.ts'
 
@@ -101,12 +102,48 @@ test('tables and views of every schema are discovered, bookkeeping is not', asyn
       'DROP TABLE gone',
     ),
   })
-  expect((await discoverAll(connection)).map(({ name }) => name)).toEqual(['a', 'seen', 'other.a'])
+  const found = await discoverAll(connection)
+  expect(found.flatMap(({ name, fault }) => (fault === undefined ? [name] : []))).toEqual(['a', 'seen', 'other.a'])
+  expect(found.flatMap(({ name, fault }) => (fault === undefined ? [] : [[name, fault.code, fault.message]]))).toEqual([
+    ['broken', 'rejected', expect.stringMatching(/cannot describe table broken.*gone/) as string],
+  ])
   expect(await readAll(connection, 'seen')).toEqual([{ z: 2 }])
   expect(await readAll(connection, 'other.a')).toEqual([{ y: 1 }])
   await expect(readAll(connection, 'broken')).rejects.toMatchObject({
     message: expect.stringContaining('gone') as string,
   })
+})
+
+test('a table that cannot be described is told with its fault and hides no other', async () => {
+  const folder = await temporaryFolder()
+  const connection = open({ folder })
+  for (const name of ['kept', 'a b'])
+    await put(connection, writing(table({ x: {} }, undefined, name)), [{ x: 1 }], 'csv')
+  const manifest = path.join(folder, 'a%20b', '_manifest.json')
+  await writeFile(manifest, (await readFile(manifest, 'utf8')).replace('"rows": 1', '"rows": 2'))
+  await mkdir(path.join(folder, 'many'))
+  await writeFile(path.join(folder, 'many', 'one.csv'), 'a\n1\n')
+  await writeFile(path.join(folder, 'many', 'two.csv'), '')
+  await writeFile(path.join(folder, 'doubled.csv'), 'a,b,a\n')
+  await writeFile(path.join(folder, 'no.parquet'), 'no Parquet')
+  await writeFile(path.join(folder, 'good.csv'), 'a\n1\n')
+  const found = await discoverAll(connection)
+  const faults = Object.fromEntries(found.map(({ name, fault }) => [name, fault?.message]))
+  expect(faults).toEqual({
+    kept: undefined,
+    good: undefined,
+    'a b': expect.stringMatching(/_manifest\.json cannot be read: it is damaged/) as string,
+    many: expect.stringMatching(/two\.csv:1:1: there is no header line/) as string,
+    doubled: expect.stringMatching(/doubled\.csv:1:1: two columns have the same name/) as string,
+    no: expect.stringMatching(/cannot describe table no /) as string,
+  })
+  const said = (name: string): Promise<unknown> =>
+    readAll(connection, name).then(
+      (rows) => rows.length,
+      (error: unknown) => isIntegrationError(error),
+    )
+  const read = Object.fromEntries(await Promise.all(found.map(async ({ name }) => [name, await said(name)] as const)))
+  expect(read).toEqual({ kept: 1, good: 1, 'a b': true, many: true, doubled: true, no: true })
 })
 
 test('the sign of zero in lines of others is not lost in a column of whole numbers', async () => {

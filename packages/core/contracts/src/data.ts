@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import type { IntegrationError } from './errors.ts'
 import type { CallOptions } from './operations.ts'
 import type { QualityRule } from './quality.ts'
 import type { RestStream } from './rest.ts'
@@ -93,6 +94,8 @@ export interface Discovered {
   /** JSON Schema of one record (an object with `properties`). */
   readonly schema: JsonSchema
   readonly primaryKey?: readonly string[]
+  /** Of a source: why the table cannot be described; its schema says nothing then. `discover` tells it here and goes on with the other tables. */
+  readonly fault?: IntegrationError
 }
 
 export type Disposition = 'append' | 'overwrite' | 'merge'

@@ -2,6 +2,7 @@ import { integrationError, type IntegrationError, type JsonSchema, type Sink } f
 import type { Agreement } from './agreement.ts'
 import type { Guard } from './mapping.ts'
 import type { Known, PlannedStream } from './plan.ts'
+import { haltedPlan } from './plan-halted.ts'
 import { compareSchemas, propertiesOf, type Difference } from './schemas.ts'
 import type { ChangeMode, Pipeline, PipelineStream, SchemaChange, SchemaContract } from './types.ts'
 
@@ -240,29 +241,6 @@ export const settleLost = (
   ]
   if (lost.length === 0) return undefined
   const { stream } = wanted
-  const planned: PlannedStream = {
-    stream,
-    wanted,
-    table: wanted.table ?? stream,
-    mode: wanted.mode ?? 'full_refresh',
-    disposition: wanted.disposition ?? 'append',
-    lagMs: wanted.lagMs,
-    deletes: 'ignore',
-    prunes: false,
-    target: { ...table, name: wanted.table ?? stream },
-    origin: table,
-    mapping: {
-      fields: fields.map((field) => ({ field, column: field })),
-      columns: undefined,
-      guards: [],
-      perRecord: false,
-    },
-    cursor,
-    rules: [],
-    window: undefined,
-    drift: lost,
-    halted: pausedError(pipeline, stream, lost),
-    skipped: false,
-  }
+  const planned = haltedPlan(wanted, { table, cursor, quality: [] }, pausedError(pipeline, stream, lost), lost)
   return { planned, agreement: agreementOf(planned), paused: lost }
 }

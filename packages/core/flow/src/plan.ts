@@ -9,6 +9,7 @@ import type {
   Sink,
 } from '@ecokit/contracts'
 import type { Mapping } from './mapping.ts'
+import { haltedPlan } from './plan-halted.ts'
 import { planMapping } from './plan-mapping.ts'
 import { planRules, refuseAsking, type PlannedRule } from './quality-rules.ts'
 import { invalid, unsupported } from './refusals.ts'
@@ -222,6 +223,9 @@ export const planned = async (
         `there is no stream ${one.stream}`,
         `Choose one of: ${[...known.keys()].join(', ')}`,
       )
+    const { fault } = found.table
+    // It fails alone, with what its source says.
+    if (fault !== undefined) return haltedPlan(one, found, fault)
     try {
       return planOne(source, sink.name, declared, one, found)
     } catch (error) {
@@ -240,7 +244,7 @@ export const planned = async (
   return plans
 }
 
-/** The streams that a pipeline would sync, with the defaults: `incremental` and `merge` where the stream has a cursor and a primary key and the sink can, else `full_refresh` and `overwrite`. All streams when none are named. */
+/** The streams that a pipeline would sync, with the defaults: `incremental` and `merge` where the stream has a cursor and a primary key and the sink can, else `full_refresh` and `overwrite`. All streams when none are named, without those that cannot be described; one that is named throws its fault. */
 export const planStreams = async (
   source: AnyConnection,
   sink: AnyConnection,
@@ -248,9 +252,9 @@ export const planStreams = async (
   wanted?: readonly (string | PipelineStream)[],
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<readonly PipelineStream[]> =>
-  (await planned(source, sink, sinkName, wanted, options)).map(({ wanted: given, table, mode, disposition }) => ({
-    ...given,
-    table,
-    mode,
-    disposition,
-  }))
+  (await planned(source, sink, sinkName, wanted, options)).flatMap(
+    ({ wanted: given, table, mode, disposition, halted }) => {
+      if (halted !== undefined && wanted !== undefined) throw halted
+      return halted === undefined ? [{ ...given, table, mode, disposition }] : []
+    },
+  )

@@ -19,12 +19,13 @@ export const catalogOf = async (
   )
   const found = await Array.fromAsync(
     connection.discover?.(options) ?? [],
-    ({ name, schema, primaryKey }): StreamView => ({
+    ({ name, schema, primaryKey, fault }): StreamView => ({
       name,
       ...(primaryKey === undefined ? {} : { primaryKey }),
       schema,
-      modes: ['full_refresh'],
+      modes: fault === undefined ? ['full_refresh'] : [],
       discovered: true,
+      ...(fault === undefined ? {} : { fault: { code: fault.code, message: fault.message } }),
     }),
   )
   return [...declared, ...found]

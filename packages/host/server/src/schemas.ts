@@ -160,8 +160,12 @@ export const stream = z
     modes: z
       .array(z.enum(['full_refresh', 'incremental']))
       .readonly()
-      .describe('How it can be read'),
+      .describe('How it can be read; empty where it cannot'),
     discovered: z.boolean(),
+    fault: z
+      .object({ code: z.string(), message: z.string() })
+      .optional()
+      .describe('Why a table that was found cannot be described; its schema says nothing then'),
   })
   .openapi('Stream')
 

@@ -157,7 +157,11 @@ export const streamRules: readonly Rule[] = [
       const [first] = tables
       if (first === undefined) return skip('the partner holds no table')
       if (new Set(tables.map(({ name }) => name)).size < tables.length) fail('two tables have the same name')
-      for (const { name, schema, primaryKey = [] } of tables) {
+      for (const { name, schema, primaryKey = [], fault } of tables) {
+        if (fault !== undefined) {
+          fail(`${name} cannot be described: ${fault.message}`)
+          continue
+        }
         const columns = Object.keys(schema['properties'] ?? {})
         if (columns.length === 0) fail(`${name} has no columns`)
         const strange = primaryKey.find((field) => !columns.includes(field))

@@ -2,7 +2,15 @@ import { stat } from 'node:fs/promises'
 import path from 'node:path'
 import { batcher, orNull, stopIfAborted } from '@ecokit/connect/writing'
 import { integrationError } from '@ecokit/contracts'
-import type { AnyRecord, Batch, CallOptions, Discovered, JsonSchema, ReadOptions } from '@ecokit/contracts'
+import type {
+  AnyRecord,
+  Batch,
+  CallOptions,
+  Discovered,
+  IntegrationError,
+  JsonSchema,
+  ReadOptions,
+} from '@ecokit/contracts'
 import { columnsOf } from '../columns.ts'
 import { databaseError } from '../errors.ts'
 import { describeResult, readResult, selection } from '../tables/read.ts'
@@ -21,6 +29,8 @@ export interface FolderTable {
   readonly manifest: FolderManifest | undefined
   /** Full paths of files without a manifest. */
   readonly files: readonly string[]
+  /** Why nothing is known of it but its name. */
+  readonly fault?: IntegrationError
 }
 
 const formatOf = (file: string): Format | undefined => endings[path.extname(file).toLowerCase()]
@@ -31,6 +41,15 @@ const byFormat = (directory: string, names: readonly string[]): ReadonlyMap<Form
     if (format !== undefined) found.set(format, [...(found.get(format) ?? []), path.join(directory, name)])
   }
   return found
+}
+
+/** The table that a sink put into a folder of this name. */
+const decodeName = (name: string): string => {
+  try {
+    return decodeURIComponent(name)
+  } catch {
+    return name
+  }
 }
 
 /** The tables of a folder: sub-folders, and single files by their name without the ending. Where one name would stand for two, the ending stays. */
@@ -48,7 +67,16 @@ export const listFolder = async (folder: string, partner: string): Promise<reado
       loose.push(name)
       continue
     }
-    const manifest = await readManifest(directory, partner)
+    const manifest = await readManifest(directory, partner).catch((thrown: unknown) =>
+      databaseError(thrown, { partner, what: `cannot read the manifest of ${directory}` }),
+    )
+    if (manifest !== undefined && 'ecokit' in manifest) {
+      add(
+        { name: decodeName(name), format: 'ndjson', directory, manifest: undefined, files: [], fault: manifest },
+        `${name}/`,
+      )
+      continue
+    }
     if (manifest !== undefined) {
       add({ name: manifest.table, format: manifest.format, directory, manifest, files: [] }, `${manifest.table}/`)
       continue
@@ -83,7 +111,8 @@ export const describeFolder = async (
   partner: string,
   options: CallOptions,
 ): Promise<Discovered> => {
-  const { name, format, manifest } = table
+  const { name, format, manifest, fault } = table
+  if (fault !== undefined) throw fault
   if (manifest !== undefined) {
     const properties = Object.fromEntries(
       columnsOf({ name: manifest.table, schema: manifest.schema }, partner).map((column) => [
@@ -158,6 +187,7 @@ export const readFolder = async function* (
 ): AsyncIterable<Batch<AnyRecord>> {
   const { name, format } = table
   const stop = () => stopIfAborted(options.signal, partner)
+  if (table.fault !== undefined) throw table.fault
   try {
     const places = await verified(table, partner)
     if (format === 'parquet') {

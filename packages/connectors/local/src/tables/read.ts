@@ -98,12 +98,14 @@ export const discoverTables = (file: string, partner: string, options: CallOptio
       const result = await connection
         .run(`SELECT * FROM ${identifier(schema)}.${identifier(table)} LIMIT 0`)
         .catch((thrown: unknown) => {
-          // A view whose tables are gone; whoever reads it is told so.
-          if (thrown instanceof Error && /^(?:Catalog|Binder) Error/.test(thrown.message)) return undefined
+          // A view whose tables are gone.
+          if (thrown instanceof Error && /^(?:Catalog|Binder) Error/.test(thrown.message))
+            return databaseError(thrown, { partner, what: `cannot describe table ${name} of ${file}` })
           throw thrown
         })
-      if (result === undefined) continue
-      yield describeResult(duck, name, result, kept.get(name.toLowerCase()))
+      yield 'ecokit' in result
+        ? { name, schema: {}, fault: result }
+        : describeResult(duck, name, result, kept.get(name.toLowerCase()))
     }
   })
 

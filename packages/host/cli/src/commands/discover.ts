@@ -4,6 +4,7 @@ import type { StreamView } from '@ecokit/server/ecosystem'
 import { withRuntime } from '../open.ts'
 import { table, whole } from '../output/table.ts'
 import type { Terminal } from '../output/terminal.ts'
+import { visible } from '../output/text.ts'
 import type { Invocation } from '../program.ts'
 import { UsageError, exits } from '../usage.ts'
 
@@ -39,7 +40,7 @@ const listing = (streams: readonly StreamView[], terminal: Terminal): string =>
       { title: 'KEY', cell: ({ primaryKey }) => primaryKey?.join(', '), least: 16 },
       { title: 'CURSOR', cell: ({ cursor }) => cursor, least: 16 },
       { title: 'MODES', cell: ({ modes }) => modes.join(', '), least: whole, spare: true },
-      { title: 'FIELDS', cell: (stream) => fieldsOf(stream).length, right: true },
+      { title: 'FIELDS', cell: (stream) => (stream.fault === undefined ? fieldsOf(stream).length : ''), right: true },
       { title: 'FROM', cell: ({ discovered }) => (discovered ? 'found now' : 'connector'), least: whole, spare: true },
     ],
     streams,
@@ -58,6 +59,14 @@ const fields = (stream: StreamView, terminal: Terminal): string =>
     terminal,
   )
 
+/** What is wrong with the tables that cannot be read, one a line. */
+const faults = (streams: readonly StreamView[], { paint }: Terminal): string =>
+  streams
+    .flatMap(({ name, fault }) =>
+      fault === undefined ? [] : [`${paint('red', visible(name))} cannot be read: ${visible(fault.message)}\n`],
+    )
+    .join('')
+
 /** Shows what can be read from a partner: its streams, or the fields of one. */
 export const discover = (invocation: Invocation, partner: string, wanted: string | undefined): Promise<number> =>
   withRuntime(invocation, async (runtime, signal) => {
@@ -67,7 +76,7 @@ export const discover = (invocation: Invocation, partner: string, wanted: string
       const streams = await catalogOf(connection, { signal })
       if (wanted === undefined) {
         if (json) await terminal.out(`${toJson(streams, 2)}\n`)
-        else if (streams.length > 0) await terminal.out(listing(streams, terminal))
+        else if (streams.length > 0) await terminal.out(`${listing(streams, terminal)}${faults(streams, terminal)}`)
         else terminal.note(`${partner} has nothing to read: no stream is declared, and none was found just now\n`)
         return exits.done
       }
@@ -76,8 +85,10 @@ export const discover = (invocation: Invocation, partner: string, wanted: string
         throw new UsageError(
           `${partner} has no stream ${wanted}. ${streams.length === 0 ? 'It has none' : `Choose from: ${streams.map(({ name }) => name).join(', ')}`}`,
         )
-      await terminal.out(json ? `${toJson(stream, 2)}\n` : fields(stream, terminal))
-      return exits.done
+      if (json) await terminal.out(`${toJson(stream, 2)}\n`)
+      else if (stream.fault === undefined) await terminal.out(fields(stream, terminal))
+      else terminal.note(faults([stream], { ...terminal, paint: terminal.paintNote }))
+      return stream.fault === undefined ? exits.done : exits.failed
     } finally {
       await connection.close()
     }
