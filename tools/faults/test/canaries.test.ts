@@ -15,6 +15,7 @@ import {
   type AnyConnector,
 } from '../../../packages/core/contracts/src/index.ts'
 import { sync } from '../../../packages/core/flow/src/index.ts'
+import { faultsInFile } from '../../../packages/core/flow/test/openlineage.ts'
 import { openStore } from '../../../packages/core/store/src/index.ts'
 import { bearer } from '../../../packages/core/auth/src/index.ts'
 import { local } from '../../../packages/connectors/local/src/index.ts'
@@ -211,6 +212,9 @@ const drive = async (about: {
         search.saw(`files: ${name.replace(/\d+/, 'n')}`, await readFile(path.join(folder, name)))
     await lake.close()
     await store.close()
+    const told = faultsInFile(path.join(folder, `state-${index}.db`))
+    expect(told.events).toBeGreaterThan(0)
+    expect(told.faults).toEqual([])
   }
   await attempt('close', () => connection.close())
   if (recorder !== undefined) {

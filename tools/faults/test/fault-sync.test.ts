@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 import { connect } from '../../../packages/core/connect/src/index.ts'
 import { toJson, type AnyConnection } from '../../../packages/core/contracts/src/index.ts'
 import { sync } from '../../../packages/core/flow/src/index.ts'
+import { faultsInFile } from '../../../packages/core/flow/test/openlineage.ts'
 import { openStore } from '../../../packages/core/store/src/index.ts'
 import { local } from '../../../packages/connectors/local/src/index.ts'
 import { mlflow } from '../../../packages/connectors/mlflow/src/index.ts'
@@ -63,6 +64,7 @@ peer.describe('a sync under every fault', () => {
       const world = await openWorld(2, seed, toxiproxy.missing === undefined)
       const wrong: string[] = []
       const runs: Record<string, number> = {}
+      let events = 0
       const inLane = async (
         lane: Lane,
         place: number,
@@ -111,6 +113,9 @@ peer.describe('a sync under every fault', () => {
           return await pipeline.contents()
         } finally {
           await pipeline.close()
+          const told = faultsInFile(path.join(home, 'state.db'))
+          events += told.events
+          wrong.push(...told.faults)
           await rm(home, { recursive: true, force: true })
         }
       }
@@ -127,10 +132,11 @@ peer.describe('a sync under every fault', () => {
               await inLane(lane, place, truth, cell)
           }),
         )
-        const counts = { syncs: cells.length, runsUnderFaults: runs, wrongLakes: wrong.length }
+        const counts = { syncs: cells.length, runsUnderFaults: runs, wrongLakes: wrong.length, events }
         console.log(JSON.stringify(counts))
         handOverCounts(counts)
         expect(wrong).toEqual([])
+        expect(events).toBeGreaterThan(0)
         expect(unhandled).toEqual([])
       } finally {
         await world.stop()
