@@ -70,6 +70,14 @@ test('a connector whose streams are all declared keeps every rule, without a lin
     expect(passed).toContain(rule)
 })
 
+test('the fields of a declaration are held strictly, in words that say what is allowed', async () => {
+  const misspelt = declared({ record: 'items' } as never)
+  const failed = (await proved(misspelt)).results.filter(({ status }) => status === 'failed')
+  expect(failed.find(({ rule }) => rule === 'manifest.declared')?.message).toContain(
+    'notes: rest.record: there is no such field; choose one of: base, method, path',
+  )
+})
+
 test.each<[string, string, () => AnyConnector]>([
   [
     'streams.rows',

@@ -180,7 +180,7 @@ export const manifestRules: readonly Rule[] = [
   {
     id: 'manifest.declared',
     title:
-      'Streams that are declared with rest name only what is there: fields of the config, parents and their fields',
+      'Streams that are declared with rest say only what can be said, and name only what is there: fields of the config, parents and their fields',
     applies: (manifest) => Object.values(manifest.streams ?? {}).some(({ rest }) => rest !== undefined),
     run: ({ manifest, fail }) => {
       const fields = Object.keys(propertiesOf(jsonSchema(manifest.config, 'input')))

@@ -1,5 +1,6 @@
 import { integrationError } from '@ecokit/contracts'
-import type { AnyRecord, Manifest, RestPaging, RestStream, Stream } from '@ecokit/contracts'
+import type { AnyRecord, Manifest, RestStream, Stream } from '@ecokit/contracts'
+import { declarationFault } from './declaration.ts'
 
 const placeholder = /\{([A-Za-z_][\w.]*)\}/g
 
@@ -47,22 +48,22 @@ export const placeholders = ({ base, path, query, headers, body }: RestStream): 
 const parentFields = ({ partitions }: RestStream): readonly string[] =>
   partitions !== undefined && 'fields' in partitions ? Object.keys(partitions.fields) : []
 
-const kinds: readonly RestPaging['kind'][] = ['token', 'offset', 'page', 'link', 'url']
 const units: Readonly<Record<number, string>> = { 1: 'milliseconds', 1000: 'whole seconds', 86_400_000: 'whole days' }
 /** What is wrong with a declared stream by itself, in words; undefined where nothing is. */
 export const restFault = (manifest: Manifest, name: string): string | undefined => {
   const { rest, cursor } = manifest.streams?.[name] ?? {}
   if (rest === undefined) return undefined
-  const { partitions, wire, map, incremental, changes, base, paging } = rest
-  // The compiler sees these too, but not everybody has one.
+  // The compiler sees much of this too, but not everybody has one.
+  const fault = declarationFault(rest)
+  if (fault !== undefined) return fault
+  const { partitions, wire, map, incremental, changes, base, method, body } = rest
   const columnsOf = (schema: Stream['schema']) => Object.keys('shape' in schema ? (schema.shape as object) : {})
   const { schema, primaryKey = [] } = manifest.streams?.[name] ?? {}
   const fields = schema === undefined ? [] : columnsOf(schema)
   const absent = [...primaryKey, ...(cursor === undefined ? [] : [cursor])].find((field) => !fields.includes(field))
   if (absent !== undefined && fields.length > 0) return `its schema has no field ${absent}`
-  if (paging !== undefined && !kinds.includes(paging.kind))
-    return `there is no paging of the kind ${paging.kind}; choose one of: ${kinds.join(', ')}`
   if ((wire === undefined) !== (map === undefined)) return 'wire and map belong together'
+  if (body !== undefined && method !== 'POST') return 'a body is sent with method POST only'
   if (incremental !== undefined && cursor === undefined) return 'incremental needs a cursor'
   if (changes === 'compare' && (partitions !== undefined || incremental !== undefined))
     return 'changes: compare reads the whole list, without partitions and without incremental'
@@ -71,13 +72,15 @@ export const restFault = (manifest: Manifest, name: string): string | undefined 
   if ('windowMs' in partitions) {
     const { windowMs, from, form } = partitions
     const unit = form === 'date' ? 86_400_000 : form === 'epoch_s' ? 1000 : 1
-    if (!(windowMs >= 1) || windowMs % unit !== 0) return `windowMs must be ${units[unit] ?? ''}`
+    if (windowMs % unit !== 0) return `windowMs must be ${units[unit] ?? ''}`
     // Windows that are rounded would overlap.
     return Date.parse(from) % unit === 0 ? undefined : `the windows must begin at ${units[unit] ?? ''}`
   }
   for (let at = partitions; ;) {
     const parent = manifest.streams?.[at.parent]
     if (parent?.rest === undefined) return `its parent ${at.parent} is no stream that is declared with rest`
+    const wrong = declarationFault(parent.rest)
+    if (wrong !== undefined) return `its parent ${at.parent} is declared wrongly: ${wrong}`
     const columns = columnsOf(parent.schema)
     const unknown = Object.values(at.fields).find((field) => !columns.includes(field))
     if (unknown !== undefined) return `its parent ${at.parent} has no field ${unknown}`
