@@ -98,6 +98,13 @@ const proofs: Readonly<Record<string, Proof>> = {
     variable: 'ECOKIT_ROADS',
     count: 100_000,
   },
+  sinks: {
+    claim:
+      'fuzzed records (schemas of every kind of column at random; values, keys, types, escapes and bytes damaged at random) that a real server gives in pages are brought by the engine as proven bytes and as objects into DuckDB, Parquet, CSV, NDJSON, PostgreSQL and an HTTP endpoint: the same records are put aside for the same reasons, every sink holds exactly the rows of the lossless road, every account adds up',
+    file: 'packages/core/flow/test/sinks.test.ts',
+    variable: 'ECOKIT_SINK_RECORDS',
+    count: 1_000_000,
+  },
   scan: {
     claim:
       'fuzzed records, damaged at random: WebAssembly, JavaScript and the lossless road give the same rows, the same refusals and the same errors, for pages and for lines; what fills columns is bit for bit what the exact parser reads, in both fillers; DuckDB holds the same rows by vectors, by its own JSON reader and by objects; and the corpus of malformed and borderline inputs has the expected verdicts',
@@ -132,6 +139,8 @@ const child = spawn(
     stdio: 'inherit',
     env: {
       ...process.env,
+      // A proof without one of its peers would pass with less than it claims.
+      ECOKIT_REQUIRE_PEERS: '1',
       [proof.variable]: String(count),
       ECOKIT_SEED: values.seed,
       ECOKIT_PROOF_COUNTS: countsFile,
