@@ -1,6 +1,7 @@
 import { defineConnector, integrationError, sink } from '@ecokit/contracts'
 import type { AnyRecord, Batch, CallOptions, Checked, Discovered, ReadOptions, WriteOptions } from '@ecokit/contracts'
 import { z } from 'zod'
+import { partitionPattern } from './folder/partition-pattern.ts'
 
 const path = (what: string) =>
   z
@@ -13,9 +14,18 @@ const config = z
     database: path('DuckDB file; made when it is not there').optional(),
     folder: path('Folder of tables as Parquet, CSV or NDJSON; made when it is not there').optional(),
     partitionBy: z
-      .record(z.string(), z.array(z.string()).min(1))
+      .record(
+        z.string(),
+        z.array(z.string().regex(partitionPattern, 'a column, or a unit of a time: day(started_at)')).min(1),
+      )
       .optional()
-      .meta({ title: 'By table of Parquet the columns whose values make folders (day=2024-01-01)' }),
+      .meta({
+        title:
+          'By table of the folder the columns, or year, month, day or hour of a time, whose values make folders (started_at_day=2026-11-22)',
+      }),
+    partBytes: z.int().min(1_000_000).max(1_000_000_000).optional().meta({
+      title: 'About how many bytes, before compression, a file of the folder gets before the next one is begun',
+    }),
   })
   .refine((value) => value.database !== undefined || value.folder !== undefined, {
     path: ['database'],
@@ -53,43 +63,46 @@ const manifest = {
 } as const
 
 /** A DuckDB file and folders of files. Everything that does work is imported at its first use. */
-export const local = defineConnector(manifest, ({ config: { database, folder, partitionBy }, name: partner }) => {
-  const needs = (file: string | undefined, field: 'database' | 'folder', sinkName: string): string => {
-    if (file !== undefined) return file
-    throw integrationError('invalid_config', {
-      partner,
-      what: `${sinkName} needs config.${field}, which is not set`,
-      details: { field: `config.${field}` },
-    })
-  }
-  const writeFiles = (format: 'parquet' | 'csv' | 'ndjson') => async (options: WriteOptions) =>
-    (await import('./folder/write.ts')).writeFolder(
-      { folder: needs(folder, 'folder', `the sink ${format}`), format, partner, partitionBy },
-      options,
-    )
-  return {
-    check: async (options: CallOptions): Promise<Checked> =>
-      (await import('./check.ts')).check({ database, folder }, partner, options),
-    async *discover(options: CallOptions): AsyncIterable<Discovered> {
-      yield* (await import('./read.ts')).discover({ database, folder }, partner, options)
-    },
-    async *readDiscovered(table: string, options: ReadOptions): AsyncIterable<Batch<AnyRecord>> {
-      yield* (await import('./read.ts')).readDiscovered({ database, folder }, partner, table, options)
-    },
-    write: {
-      tables: async (options: WriteOptions) =>
-        (await import('./tables/write.ts')).writeTable(
-          needs(database, 'database', 'the sink tables'),
-          partner,
-          options,
-        ),
-      parquet: writeFiles('parquet'),
-      csv: writeFiles('csv'),
-      ndjson: writeFiles('ndjson'),
-    },
-    close: async () => {
-      const { closeIdle } = await import('./database.ts')
-      for (const place of [database, folder]) if (place !== undefined) await closeIdle(place)
-    },
-  }
-})
+export const local = defineConnector(
+  manifest,
+  ({ config: { database, folder, partitionBy, partBytes }, name: partner }) => {
+    const needs = (file: string | undefined, field: 'database' | 'folder', sinkName: string): string => {
+      if (file !== undefined) return file
+      throw integrationError('invalid_config', {
+        partner,
+        what: `${sinkName} needs config.${field}, which is not set`,
+        details: { field: `config.${field}` },
+      })
+    }
+    const writeFiles = (format: 'parquet' | 'csv' | 'ndjson') => async (options: WriteOptions) =>
+      (await import('./folder/write.ts')).writeFolder(
+        { folder: needs(folder, 'folder', `the sink ${format}`), format, partner, partitionBy, partBytes },
+        options,
+      )
+    return {
+      check: async (options: CallOptions): Promise<Checked> =>
+        (await import('./check.ts')).check({ database, folder }, partner, options),
+      async *discover(options: CallOptions): AsyncIterable<Discovered> {
+        yield* (await import('./read.ts')).discover({ database, folder }, partner, options)
+      },
+      async *readDiscovered(table: string, options: ReadOptions): AsyncIterable<Batch<AnyRecord>> {
+        yield* (await import('./read.ts')).readDiscovered({ database, folder }, partner, table, options)
+      },
+      write: {
+        tables: async (options: WriteOptions) =>
+          (await import('./tables/write.ts')).writeTable(
+            needs(database, 'database', 'the sink tables'),
+            partner,
+            options,
+          ),
+        parquet: writeFiles('parquet'),
+        csv: writeFiles('csv'),
+        ndjson: writeFiles('ndjson'),
+      },
+      close: async () => {
+        const { closeIdle } = await import('./database.ts')
+        for (const place of [database, folder]) if (place !== undefined) await closeIdle(place)
+      },
+    }
+  },
+)

@@ -1,18 +1,28 @@
-// A process of its own that the tests kill: `node child.ts <what> <sink> <place>`. It goes on from where the sink says that it stopped.
+// A process of its own that the tests kill: `node child.ts <what> <sink> <place>`; `csv/parted`: into folders by page. It goes on from where the sink says that it stopped.
 import { randomBytes } from 'node:crypto'
 import type { AnyRecord, Batch } from '@ecokit/contracts'
 import { writeFolder } from '../src/folder/write.ts'
 import { connect, local } from '../src/index.ts'
 import { errorOf, pageRecords, pagesOfPass, table, writing } from './pages.ts'
 
-const [what = '', sink = '', place = ''] = process.argv.slice(2)
+const [what = '', given = '', place = ''] = process.argv.slice(2)
+const [sink = '', parted] = given.split('/')
 const connection = connect(local, { name: 'lake', config: sink === 'tables' ? { database: place } : { folder: place } })
 const say = (line: string) => process.stdout.write(`${line}\n`)
 // Small parts, so that a kill meets segments that are being converted.
 const write = (options: Parameters<typeof connection.write>[1]) =>
   sink === 'tables'
     ? connection.write(sink, options)
-    : writeFolder({ folder: place, format: sink as 'parquet', partner: 'lake', partBytes: 20_000 }, options)
+    : writeFolder(
+        {
+          folder: place,
+          format: sink as 'parquet',
+          partner: 'lake',
+          partBytes: 20_000,
+          partitionBy: parted === undefined ? undefined : { [table.name]: ['page'] },
+        },
+        options,
+      )
 /** Two of three pages come as proven lines, the others as records. */
 const batchOf = (page: number, rows: readonly AnyRecord[]): Batch<AnyRecord> =>
   page % 3 === 0

@@ -1,8 +1,7 @@
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import type { AnyRecord } from '@ecokit/contracts'
-import { writeFolder } from '../src/folder/write.ts'
 import {
   discoverAll,
   open,
@@ -74,17 +73,31 @@ for (const format of formats) {
     expect(await readAll(connection)).toEqual([{ id: 'second', value: 1 }])
   })
 
-  test(`${format}: parts are closed at their size and read in order`, async () => {
+  test(`${format}: parts are closed at their size, in the midst of a batch too, and read in order`, async () => {
     const folder = await temporaryFolder()
-    const writer = await writeFolder({ folder, format, partner: 'lake', partBytes: 10_000 }, writing(runs))
-    onTestFinished(() => writer[Symbol.asyncDispose]())
-    const rows = Array.from({ length: 3000 }, (_, value): AnyRecord => ({ id: `number ${value}`, value }))
-    for (let start = 0; start < rows.length; start += 500)
-      await writer.write(records(...rows.slice(start, start + 500)))
+    const connection = open({ folder, partBytes: 1_000_000 })
+    const rows = Array.from({ length: 24_000 }, (_, value): AnyRecord => ({
+      id: `number ${value} ${'x'.repeat(99)}`,
+      value,
+    }))
+    const lines = (given: readonly AnyRecord[]) => Buffer.from(given.map((row) => `${JSON.stringify(row)}\n`).join(''))
+    const writer = await openWriter(connection, writing(runs), format)
+    await writer.write(records(...rows.slice(0, 12_000)))
+    await writer.write({ encoding: 'ndjson', proven: true, bytes: lines(rows.slice(12_000)), count: 12_000 })
     await writer.commit({ page: 1 })
+    expect(await readAll(connection)).toEqual(rows)
     await writer[Symbol.asyncDispose]()
-    expect((await parts(folder)).length).toBeGreaterThan(2)
-    expect(await readAll(open({ folder }))).toEqual(rows)
+    expect(await readAll(connection)).toEqual(rows)
+    const found = await parts(folder)
+    expect(found.length).toBeGreaterThanOrEqual(format === 'ndjson' ? 4 : 3)
+    const manifest = JSON.parse(await readFile(path.join(folder, 't', '_manifest.json'), 'utf8')) as {
+      readonly parts: readonly { readonly rows: number; readonly bytes: number }[]
+    }
+    // About 140 bytes a row as NDJSON.
+    for (const part of manifest.parts) expect(part.rows).toBeLessThan(10_000)
+    // Parquet is measured before its compression.
+    const full = format === 'parquet' ? [] : manifest.parts.slice(0, -1)
+    expect(full.filter(({ bytes }) => bytes < 1_000_000 || bytes > 1_001_000)).toEqual([])
   })
 
   test(`${format}: a new column is added, a changed type is refused, overwrite changes it`, async () => {
@@ -114,6 +127,11 @@ for (const format of formats) {
     expect((await discoverAll(connection)).map(({ name }) => name)).toEqual(['t'])
   })
 }
+
+test('a size of parts that makes no sense is refused', async () => {
+  const folder = await temporaryFolder()
+  for (const partBytes of [0, 999_999, 1.5e6 + 0.5, 2e9]) expect(() => open({ folder, partBytes })).toThrow(/partBytes/)
+})
 
 test('a first column whose name begins with a byte order mark is read as it was written', async () => {
   const { connection } = await openBoth()

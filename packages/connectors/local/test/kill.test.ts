@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { readdir } from 'node:fs/promises'
+import { readFile, readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
@@ -34,6 +34,18 @@ const killWhileWriting = async (args: readonly string[], milliseconds: number): 
   expect((await ended)[1]).toBe('SIGKILL')
 }
 
+/** Rows of a page stand in its folder. */
+const parted = ['parquet/parted', 'csv/parted', 'ndjson/parted'] as const
+/** Parts that no manifest lists, and folders in which nothing is. */
+const strangers = async (directory: string): Promise<readonly string[]> => {
+  const { parts } = JSON.parse(await readFile(path.join(directory, '_manifest.json'), 'utf8')) as {
+    readonly parts: readonly { readonly file: string }[]
+  }
+  const listed = new Set(parts.flatMap(({ file }) => [file, path.posix.dirname(file)]))
+  const found = (await readdir(directory, { recursive: true })).map((name) => name.replaceAll(path.sep, '/'))
+  return found.filter((name) => /part-|=/.test(name) && !listed.has(name))
+}
+
 const look = async <T>(sink: string, place: string, work: (connection: AnyConnection) => Promise<T>): Promise<T> => {
   const connection = connect(local, {
     name: 'lake',
@@ -54,21 +66,21 @@ const expected = (page: number, disposition: 'append' | 'merge'): readonly AnyRe
   return byId([...rows.values()])
 }
 
-for (const sink of sinks) {
+for (const sink of [...sinks, ...parted]) {
   const disposition = sink === 'tables' ? 'merge' : 'append'
   test(
     `${sink}: ${kills} kills while rows are committed: rows and checkpoint agree after each`,
     { timeout },
     async () => {
       const place = path.join(await temporaryFolder(), 'lake')
-      const random = seeded(sinks.indexOf(sink) + 1)
+      const random = seeded([...sinks, ...parted].indexOf(sink) + 1)
       let reached = 0
       // A slow machine needs longer for its first commit.
       let longest = 60
       for (let kill = 0; kill < kills || (reached === 0 && kill < most); kill += 1) {
         await killWhileWriting([disposition, sink, place], random() * longest)
         const { rows, page } = await look(sink, place, async (connection) => {
-          const writer = await openWriter(connection, { ...writing, table, disposition }, sink)
+          const writer = await openWriter(connection, { ...writing, table, disposition }, sink.split('/')[0])
           const checkpoint = await writer.resumesFrom()
           await writer[Symbol.asyncDispose]()
           return {
@@ -84,6 +96,7 @@ for (const sink of sinks) {
       expect(reached).toBeGreaterThan(0)
       // What the kills left behind is gone once a writer was there.
       expect(sink === 'tables' ? [] : await readdir(path.join(place, table.name, '_staged'))).toEqual([])
+      expect(sink === 'tables' ? [] : await strangers(path.join(place, table.name))).toEqual([])
     },
   )
 }
@@ -97,7 +110,7 @@ const passesIn = (sink: string, place: string) =>
     return { rows, passes: [...new Set(rows.map((row) => row['pass']))] }
   })
 
-for (const sink of ['tables', 'parquet', 'ndjson'])
+for (const sink of ['tables', 'parquet', 'ndjson', 'csv/parted'])
   test(`${sink}: kills while passes overwrite: readers see the whole of one pass`, { timeout }, async () => {
     const place = path.join(await temporaryFolder(), 'lake')
     const random = seeded(100 + sink.length)

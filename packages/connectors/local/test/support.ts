@@ -14,7 +14,12 @@ export const temporaryFolder = async (): Promise<string> => {
 }
 
 /** A connection that is closed after the test. */
-export const open = (config: { database?: string; folder?: string }): AnyConnection => {
+export const open = (config: {
+  database?: string
+  folder?: string
+  partBytes?: number
+  partitionBy?: Readonly<Record<string, string[]>>
+}): AnyConnection => {
   const connection = connect(local, { name: 'lake', config })
   onTestFinished(() => connection.close())
   return connection

@@ -4,7 +4,7 @@ import { double, int64, jsonSchema } from '@ecokit/contracts'
 import type { AnyRecord, JsonSchema } from '@ecokit/contracts'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { discoverAll, openBoth, put, readAll, sinks, table, writing } from './support.ts'
+import { discoverAll, open, openBoth, put, readAll, sinks, table, temporaryFolder, writing } from './support.ts'
 
 const text = fc.oneof(
   {
@@ -101,17 +101,30 @@ const record = fc.record(
 )
 const back = (one: AnyRecord): AnyRecord => Object.fromEntries(names.map((name) => [name, seen(one[name])]))
 
-for (const sink of sinks)
+for (const sink of [...sinks, 'parquet/parted', 'csv/parted', 'ndjson/parted'])
   test(`${sink}: every kind of value comes back as it was`, async () => {
-    const { connection } = await openBoth()
+    const [format, parted] = sink.split('/')
+    // One folder, in which the rows keep their order.
+    const partitionBy = Object.fromEntries(Array.from({ length: 15 }, (_, index) => [`t${index + 1}`, ['same']]))
+    const connection =
+      parted === undefined ? (await openBoth()).connection : open({ folder: await temporaryFolder(), partitionBy })
+    const same = parted === undefined ? {} : { same: 'x' }
+    const properties = {
+      ...(schema.schema['properties'] as object),
+      ...(parted !== undefined && { same: { type: 'string' } }),
+    }
     let number = 0
     await fc.assert(
       fc.asyncProperty(fc.array(record, { minLength: 1, maxLength: 25 }), async (rows) => {
         number += 1
-        const name = `t${number}`
-        expect(await put(connection, writing({ ...schema, name }), rows, sink)).toEqual([])
+        const described = { ...schema, schema: { ...schema.schema, properties }, name: `t${number}` }
+        const given = rows.map((row) => ({ ...row, ...same }))
+        expect(await put(connection, writing(described), given, format)).toEqual([])
         // Not toStrictEqual: it takes a field named constructor for the class.
-        deepStrictEqual(await readAll(connection, name), rows.map(back))
+        deepStrictEqual(
+          await readAll(connection, `t${number}`),
+          rows.map((row) => ({ ...back(row), ...same })),
+        )
       }),
       { numRuns: 15, seed: 20_261_121 },
     )

@@ -19,7 +19,7 @@ export const manifestName = '_manifest.json'
 /** Where parts are written; a part that the manifest lists is moved out of it. */
 export const stagedName = '_staged'
 export const lockName = '_lock.duckdb'
-/** In a partitioned table parts stand in folders such as `day=2024-01-01`. `.lines`: committed lines of NDJSON that wait in the staging folder to become Parquet. */
+/** In a partitioned table parts stand in folders such as `day=2024-01-01`. `.lines`: committed lines of NDJSON that wait in the staging folder to become Parquet, or to be put into such folders. */
 export const partPattern = /^(?:[\w-]+=[^/\\]*\/)*part-\d{6,}(?:-\d+)?\.(?:parquet|csv|ndjson|lines)$/
 export const isLines = (file: string): boolean => file.endsWith('.lines')
 
@@ -166,9 +166,9 @@ const foldersOf = (name: string): readonly string[] => {
   const parts = name.split('/').slice(0, -1)
   return [...parts.map((_part, index) => parts.slice(0, parts.length - index).join('/')), '']
 }
-/** Makes the entries that lead from `base` to a new file survive a power cut: those of folders that were made for it too. */
-export const syncWay = async (base: string, name: string): Promise<void> => {
-  for (const folder of foldersOf(name)) await syncFolder(path.join(base, folder))
+/** Makes the entries that lead from `base` to new files survive a power cut: those of folders that were made for them too. */
+export const syncWays = async (base: string, names: readonly string[]): Promise<void> => {
+  for (const folder of new Set(names.flatMap(foldersOf))) await syncFolder(path.join(base, folder))
 }
 /** Removes the folders of partitions in which a file was the last. */
 const leaveWay = async (base: string, name: string): Promise<void> => {
@@ -189,12 +189,18 @@ export const writeManifest = async (directory: string, value: FolderManifest): P
   await syncFolder(directory)
 }
 
-/** The names in a folder and in those of its partitions, with `/` between. */
-const filesUnder = async (folder: string, within = ''): Promise<readonly string[]> => {
+/** The names in a folder and in those of its partitions, with `/` between. `drop`: folders that a process which died made and did not fill are removed. */
+const filesUnder = async (folder: string, drop: boolean, within = ''): Promise<readonly string[]> => {
   const found: string[] = []
-  for (const name of await namesIn(path.join(folder, within)))
-    if (name.includes('=')) found.push(...(await filesUnder(folder, `${within}${name}/`)))
-    else found.push(`${within}${name}`)
+  for (const name of await namesIn(path.join(folder, within))) {
+    if (!name.includes('=')) {
+      found.push(`${within}${name}`)
+      continue
+    }
+    const inside = await filesUnder(folder, drop, `${within}${name}/`)
+    if (inside.length === 0 && drop) await rmdir(path.join(folder, within, name)).catch(() => undefined)
+    found.push(...inside)
+  }
   return found
 }
 
@@ -207,22 +213,23 @@ export const tidy = async (
   const staged = path.join(directory, stagedName)
   const listed = new Set(value?.parts.map(({ file }) => file))
   const waiting = new Set(value?.pass?.parts.map(({ file }) => file))
+  // What is unsettled may be on its way into a folder just now.
+  const settled = unsettled.size === 0
   let moved = false
-  for (const name of await filesUnder(staged)) {
+  for (const name of await filesUnder(staged, settled)) {
     const piece = /^part-\d+/.exec(path.basename(name))?.[0] ?? ''
     if (unsettled.has(piece) || (listed.has(name) && isLines(name))) continue
     if (listed.has(name)) {
       const target = path.join(directory, name)
       if (name.includes('/')) await makeFolder(path.dirname(target))
       await rename(path.join(staged, name), target)
-      if (name.includes('/')) await syncWay(directory, name)
+      if (name.includes('/')) await syncWays(directory, [name])
       moved = true
     } else if (!waiting.has(name)) await rm(path.join(staged, name), { recursive: true, force: true })
     else continue
-    // What is unsettled may be on its way into such a folder just now.
-    if (unsettled.size === 0) await leaveWay(staged, name)
+    if (settled) await leaveWay(staged, name)
   }
-  for (const name of await filesUnder(directory))
+  for (const name of await filesUnder(directory, true))
     if ((partPattern.test(name) && !listed.has(name)) || name === `${manifestName}.new`) {
       await rm(path.join(directory, name), { force: true })
       await leaveWay(directory, name)
@@ -230,7 +237,7 @@ export const tidy = async (
   if (moved) await syncFolder(directory)
 }
 
-/** Ends what a writer left unfinished: cuts off what was written behind the last commit, makes Parquet of lines that wait, and tidies. Gives the manifest as it is then. */
+/** Ends what a writer left unfinished: cuts off what was written behind the last commit, makes parts of lines that wait, and tidies. Gives the manifest as it is then. */
 export const restore = async (
   directory: string,
   found: FolderManifest | undefined,

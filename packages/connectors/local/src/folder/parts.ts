@@ -1,33 +1,29 @@
-import { open, stat } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import path from 'node:path'
 import { crc32 } from 'node:zlib'
-import type { DuckDBConnection, DuckDBListValue } from '@duckdb/node-api'
-import { identifiers, literal } from '@ecokit/connect/writing'
+import { identifiers } from '@ecokit/connect/writing'
 import { openSegment } from '../segments.ts'
 import { openStage } from '../stage.ts'
-import { crcOf, syncWay } from './layout.ts'
-import { cellOf, csvCell, jsonOf } from './text.ts'
-import type { Column } from '../columns.ts'
-import type { Duck } from '../database.ts'
-import type { LineSource } from '../proven.ts'
-import type { Segment } from '../segments.ts'
+import { writeParquet } from './parquet.ts'
+import { textForm } from './text.ts'
 import type { Stored } from '../values.ts'
 import type { Format, Part } from './layout.ts'
+import type { ParquetTable } from './parquet.ts'
 
 type Row = readonly Stored[]
 /** Writes one part. */
 export interface PartWriter {
-  /** Absent: it takes proven lines only. */
-  readonly add?: (rows: readonly Row[]) => Promise<void>
+  /** Takes rows until the part is as large as it should be, at least one, and says how many. Absent: it takes proven lines only. */
+  readonly add?: (rows: readonly Row[]) => Promise<number>
   /** Absent: it cannot take proven lines as they are. */
   readonly addLines?: (lines: Uint8Array, count: number) => Promise<void>
   /** What was written so far; before compression. */
   readonly bytes: () => number
-  /** What was written so far, by what the file holds. */
+  /** Of lines that wait to become parts: what was written so far, by what the file holds. */
   readonly seen?: () => Part
   /** Makes what was written so far survive a power cut, and goes on. Absent: a commit must finish the part. */
   readonly sync?: () => Promise<Part>
-  /** Closes the file; it is safe on the disk, but for segments, which are read once more. */
+  /** Closes the file; it is safe on the disk, but for lines that wait, which are read once more. */
   readonly finish: () => Promise<readonly Part[]>
   /** Closes the file as it is. */
   readonly close: () => Promise<void>
@@ -38,9 +34,9 @@ const bufferBytes = 1_000_000
 
 const textPart = async (
   file: string,
-  header: string,
-  lineOf: (row: Row) => string,
+  { header, lineOf }: ReturnType<typeof textForm>,
   takesLines: boolean,
+  partBytes: number,
 ): Promise<PartWriter> => {
   const handle = await open(file, 'w')
   let [rows, bytes, crc, buffer] = [0, 0, 0, header]
@@ -61,11 +57,15 @@ const textPart = async (
   }
   return {
     add: async (added) => {
+      let taken = 0
       for (const row of added) {
         buffer += lineOf(row)
+        taken += 1
         if (buffer.length >= bufferBytes) await flush()
+        if (bytes + buffer.length >= partBytes) break
       }
-      rows += added.length
+      rows += taken
+      return taken
     },
     ...(takesLines && {
       addLines: async (lines: Uint8Array, count: number) => {
@@ -86,8 +86,12 @@ const textPart = async (
   }
 }
 
-/** A part of proven lines that waits to become Parquet. */
-export const linesPart: OpenPart = async (file) => {
+/** A part of lines that wait to become Parquet, or to be put into folders; rows are taken where there is a way to write them as lines. */
+export const linesPart = async (
+  file: string,
+  lineOf: ((row: Row) => string) | undefined,
+  partBytes: number,
+): Promise<PartWriter> => {
   const segment = await openSegment(file)
   const part = () => ({
     file: path.basename(file),
@@ -96,6 +100,24 @@ export const linesPart: OpenPart = async (file) => {
     crc: segment.crc(),
   })
   return {
+    ...(lineOf !== undefined && {
+      add: async (rows: readonly Row[]) => {
+        let [taken, written, buffer] = [0, 0, '']
+        const flush = async () => {
+          await segment.add(Buffer.from(buffer), taken - written)
+          written = taken
+          buffer = ''
+        }
+        for (const row of rows) {
+          buffer += lineOf(row)
+          taken += 1
+          if (segment.bytes() + buffer.length >= partBytes) break
+          if (buffer.length >= bufferBytes) await flush()
+        }
+        await flush()
+        return taken
+      },
+    }),
     addLines: segment.add,
     seen: part,
     bytes: segment.bytes,
@@ -113,73 +135,6 @@ export const linesPart: OpenPart = async (file) => {
   }
 }
 
-const syncFile = async (file: string): Promise<void> => {
-  const handle = await open(file, 'r+')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-// DuckDB holds a row group in memory, and its default of 122,880 rows takes 80 MB more than this.
-const parquet = 'FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480'
-
-/** Writes what a query gives as Parquet: one file, or one for each value of the columns `by`, which stand in the files too, so that a reader need not make values of names. */
-const writeParquet = async (
-  connection: DuckDBConnection,
-  query: string,
-  file: string,
-  rows: number,
-  by: readonly string[],
-): Promise<readonly Part[]> => {
-  const folder = path.dirname(file)
-  const found: (readonly [string, number])[] = []
-  if (by.length === 0) {
-    const { rowsChanged } = await connection.run(`COPY (${query}) TO ${literal(file)} (${parquet})`)
-    found.push([file, rowsChanged])
-  } else {
-    const pattern = literal(`${path.basename(file, '.parquet')}-{i}`)
-    const copied = await connection.runAndReadAll(
-      `COPY (${query}) TO ${literal(folder)} (${parquet}, PARTITION_BY (${identifiers(by)}), WRITE_PARTITION_COLUMNS true, OVERWRITE_OR_IGNORE true, FILENAME_PATTERN ${pattern}, RETURN_FILES true)`,
-    )
-    const files = (copied.getRows()[0]?.[1] as Pick<DuckDBListValue, 'items'> | undefined)?.items ?? []
-    for (const name of files.map(String)) {
-      const counted = await connection.runAndReadAll(
-        `SELECT num_rows FROM parquet_file_metadata(${literal(name.replace(/[*?[]/g, '[$&]'))})`,
-      )
-      found.push([name, Number(counted.getRows()[0]?.[0])])
-    }
-  }
-  const written = found.reduce((sum, [, count]) => sum + count, 0)
-  if (written !== rows) throw new Error(`${file} holds ${written} rows of the ${rows} that were written`)
-  return Promise.all(
-    found.map(async ([name, count]) => {
-      await syncFile(name)
-      const relative = path.relative(folder, name).replaceAll(path.sep, '/')
-      await syncWay(folder, relative)
-      const { size } = await stat(name)
-      return { file: relative, rows: count, bytes: size, crc: await crcOf(name) }
-    }),
-  )
-}
-
-/** Makes Parquet of a segment of proven lines. */
-export const partsOfLines = async (
-  duck: Duck,
-  connection: DuckDBConnection,
-  source: LineSource,
-  segment: Segment,
-  file: string,
-  by: readonly string[],
-): Promise<readonly Part[]> => {
-  const lines = await source(duck, connection, [segment])
-  try {
-    return await writeParquet(connection, `SELECT * FROM ${lines.from}`, file, segment.rows, by)
-  } finally {
-    lines.close()
-  }
-}
-
 const sizeOf = (stored: Stored): number =>
   typeof stored === 'string'
     ? stored.length
@@ -190,25 +145,14 @@ const sizeOf = (stored: Stored): number =>
 /** How parts of a format are opened. Parquet goes through a temporary table of the connection and DuckDB's COPY; text is written here, where every character is ours. */
 export const partOpener = async (
   format: Format,
-  columns: readonly Column[],
-  duck: Duck,
-  connection: DuckDBConnection,
+  table: ParquetTable,
   takesLines: boolean,
-  by: readonly string[],
+  partBytes: number,
 ): Promise<OpenPart> => {
-  if (format === 'csv') {
-    const header = `${columns.map(({ name }) => csvCell(name)).join(',')}\r\n`
-    const cells = columns.map(({ type }) => cellOf(type))
-    return (file) =>
-      textPart(file, header, (row) => `${cells.map((cell, index) => cell(row[index] ?? null)).join(',')}\r\n`, false)
-  }
-  if (format === 'ndjson') {
-    const fields = columns.map(({ name, type }) => {
-      const [key, json] = [`${JSON.stringify(name)}:`, jsonOf(type)]
-      return (stored: Stored) => key + json(stored)
-    })
-    const lineOf = (row: Row) => `{${fields.map((field, index) => field(row[index] ?? null)).join(',')}}\n`
-    return (file) => textPart(file, '', lineOf, takesLines)
+  const { duck, connection, columns } = table
+  if (format !== 'parquet') {
+    const form = textForm(format, columns)
+    return (file) => textPart(file, form, takesLines && format === 'ndjson', partBytes)
   }
   const stage = await openStage(duck, connection, columns, '')
   const names = identifiers(columns.map(({ name }) => name))
@@ -217,13 +161,19 @@ export const partOpener = async (
     let bytes = 0
     return {
       add: async (rows) => {
-        await stage.add(rows, false)
-        for (const row of rows) bytes += sizeOf(row)
+        let taken = 0
+        for (const row of rows) {
+          for (const stored of row) bytes += sizeOf(stored)
+          taken += 1
+          if (bytes >= partBytes) break
+        }
+        await stage.add(taken < rows.length ? rows.slice(0, taken) : rows, false)
+        return taken
       },
       bytes: () => bytes,
       finish: async () => {
         await stage.gather()
-        return writeParquet(connection, `SELECT ${names} FROM ${stage.from}`, file, stage.rows(), by)
+        return writeParquet(table, `SELECT ${names} FROM ${stage.from}`, file, stage.rows())
       },
       close: () => stage.clear(),
     }

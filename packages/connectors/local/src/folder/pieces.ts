@@ -44,29 +44,43 @@ export interface PiecesSetting {
   readonly staged: string
   readonly format: Format
   readonly openPart: OpenPart
-  /** How segments become Parquet; absent: proven lines are written into parts as they are, or not taken. */
+  /** How lines that wait become parts; absent: proven lines are written into parts as they are, or not taken. */
   readonly fold: ((segment: Segment, file: string) => Promise<readonly Part[]>) | undefined
+  /** How rows wait as lines too; absent: they are written into parts at once. */
+  readonly lineOf: ((row: readonly Stored[]) => string) | undefined
   /** A part is closed at about this size. */
   readonly partBytes: number
+  /** Lines that wait become a part at about this size. */
   readonly segmentBytes: number
   readonly next: number
 }
 
+/** So many lines of a batch as fill a part that has this room, at least one. */
+const upTo = (lines: Uint8Array, count: number, room: number): { lines: Uint8Array; count: number } => {
+  const whole = { lines, count }
+  const end = lines.length > room ? lines.indexOf(10, Math.max(room - 1, 0)) + 1 : 0
+  if (end === 0 || end === lines.length) return whole
+  let head = 0
+  for (let at = lines.indexOf(10); at !== -1 && at < end; at = lines.indexOf(10, at + 1)) head += 1
+  return head < count ? { lines: lines.subarray(0, end), count: head } : whole
+}
+
 export const openPieces = (setting: PiecesSetting): Pieces => {
-  const { staged, format, openPart, fold } = setting
+  const { staged, format, openPart, fold, lineOf, segmentBytes } = setting
   let pieces: Piece[] = []
   let current: Piece | undefined
   let folding: Promise<void> = Promise.resolve()
   let next = setting.next
 
+  const limitOf = ({ seen }: PartWriter) => (seen === undefined ? setting.partBytes : segmentBytes)
   const begin = async (lines: boolean): Promise<{ piece: Piece; writer: PartWriter }> => {
     const fits = (writer: PartWriter) => (lines ? writer.addLines : writer.add) !== undefined
     if (current?.writer !== undefined && !fits(current.writer)) await end()
     if (current?.writer !== undefined) return { piece: current, writer: current.writer }
     const name = `part-${String(next).padStart(6, '0')}`
     const writer =
-      lines && fold !== undefined
-        ? await linesPart(path.join(staged, `${name}.lines`))
+      fold !== undefined && (lines || lineOf !== undefined)
+        ? await linesPart(path.join(staged, `${name}.lines`), lineOf, segmentBytes)
         : await openPart(path.join(staged, `${name}.${format}`))
     next += 1
     const piece = { name, parts: undefined, writer, longest: 0, settled: false }
@@ -78,12 +92,12 @@ export const openPieces = (setting: PiecesSetting): Pieces => {
     const piece = current
     if (piece?.writer === undefined) return
     current = undefined
-    if (fold === undefined || piece.writer.add !== undefined) {
+    if (fold === undefined || piece.writer.seen === undefined) {
       piece.parts = await piece.writer.finish()
       piece.writer = undefined
       return
     }
-    // One segment is converted on DuckDB's thread while the next is filled: this waits for the one before.
+    // One segment is converted while the next is filled, Parquet on DuckDB's thread: this waits for the one before.
     await folding
     folding = (async () => {
       const { writer } = piece
@@ -91,7 +105,7 @@ export const openPieces = (setting: PiecesSetting): Pieces => {
       if (writer === undefined || seen === undefined) return
       const { file, rows, bytes } = seen
       const segment = { file: path.join(staged, file), rows, bytes, longest: piece.longest }
-      const parts = await fold(segment, path.join(staged, `${piece.name}.parquet`))
+      const parts = await fold(segment, path.join(staged, `${piece.name}.${format}`))
       const listed = piece.parts !== undefined
       piece.writer = undefined
       piece.parts = parts
@@ -104,17 +118,24 @@ export const openPieces = (setting: PiecesSetting): Pieces => {
   }
   return {
     addRows: async (rows) => {
-      if (rows.length === 0) return
-      const { writer } = await begin(false)
-      await writer.add?.(rows)
-      if (writer.bytes() >= setting.partBytes) await end()
+      for (let left = rows; left.length > 0;) {
+        const { writer } = await begin(false)
+        const taken = (await writer.add?.(left)) ?? left.length
+        left = left.slice(taken)
+        if (writer.bytes() >= limitOf(writer)) await end()
+      }
     },
     addLines: async (lines, count) => {
-      if (count === 0) return
-      const { piece, writer } = await begin(true)
-      await writer.addLines?.(lines, count)
-      piece.longest = Math.max(piece.longest, lines.length)
-      if (writer.bytes() >= (fold === undefined ? setting.partBytes : setting.segmentBytes)) await end()
+      for (let [left, more] = [lines, count]; more > 0;) {
+        const { piece, writer } = await begin(true)
+        const limit = limitOf(writer)
+        const head = upTo(left, more, limit - writer.bytes())
+        await writer.addLines?.(head.lines, head.count)
+        piece.longest = Math.max(piece.longest, head.lines.length)
+        if (writer.bytes() >= limit) await end()
+        left = left.subarray(head.lines.length)
+        more -= head.count
+      }
     },
     settle: async (final) => {
       if (final || (current !== undefined && current.writer?.sync === undefined)) await end()

@@ -166,7 +166,7 @@ const textBatches = async function* (
   const batches = batcher()
   for (const { file, bytes } of places) {
     const source = { file, bytes, partner, table: name, onInvalid: options.onInvalid }
-    for await (const record of fileRecords(source, format === 'csv' ? 'csv' : 'ndjson', manifest)) {
+    for await (const record of fileRecords(source, format === 'csv' && !isLines(file) ? 'csv' : 'ndjson', manifest)) {
       const batch = batches.add(
         columns === undefined ? record : Object.fromEntries(columns.map((column) => [column, record[column] ?? null])),
       )

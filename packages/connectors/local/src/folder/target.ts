@@ -12,32 +12,9 @@ export interface FolderTarget {
   readonly format: Format
   readonly partner: string
   /** A part is closed at about this size, before compression. */
-  readonly partBytes?: number
-  /** By table the columns whose values make folders. */
+  readonly partBytes?: number | undefined
+  /** By table the columns, and units of times, whose values make folders. */
   readonly partitionBy?: Readonly<Record<string, readonly string[]>> | undefined
-}
-
-/** The columns by which a table is partitioned. */
-export const partitionsOf = (
-  { format, partner, partitionBy }: FolderTarget,
-  table: string,
-  columns: readonly Column[],
-): readonly string[] => {
-  const by = partitionBy !== undefined && Object.hasOwn(partitionBy, table) ? (partitionBy[table] ?? []) : []
-  const wrong = (what: string) =>
-    integrationError('invalid_config', { partner, what, details: { field: `config.partitionBy.${table}` } })
-  if (by.length > 0 && format !== 'parquet') throw wrong(`table ${table}: only Parquet is partitioned, not ${format}`)
-  for (const name of by) {
-    const column = columns.find((one) => one.name === name)
-    if (column === undefined) throw wrong(`table ${table} has no column ${name} to be partitioned by`)
-    // The name becomes part of a folder's, and a value too.
-    if (!/^[\w-]+$/.test(name) || !['boolean', 'bigint', 'varchar', 'date'].includes(column.type.kind))
-      throw wrong(
-        `table ${table}: ${name} cannot be partitioned by: choose a date, a text, an integer or a boolean with a plain name`,
-      )
-  }
-  if (by.length > 0 && by.length === columns.length) throw wrong(`table ${table} has no column beside its partitions`)
-  return by
 }
 
 /** The new schema with the columns that only the old one has, so that older parts stay readable. */

@@ -1,7 +1,7 @@
 import { readJson, refuse } from '@ecokit/connect/writing'
 import { formatDate, formatTime } from '../time.ts'
 import { dateInfinity, nullable, storer, timeInfinity } from '../values.ts'
-import type { ColumnType } from '../columns.ts'
+import type { Column, ColumnType } from '../columns.ts'
 import type { Stored } from '../values.ts'
 
 type Some = NonNullable<Stored>
@@ -18,7 +18,7 @@ const dateText = (value: number): string =>
 const numberText = (value: number): string => (Object.is(value, -0) ? '-0.0' : String(value))
 
 /** The text of a stored value: of a cell in CSV, of a value in JSON once it is quoted where `quoted` says so. */
-const plainText = (type: ColumnType): ((stored: Some) => string) => {
+export const plainText = (type: ColumnType): ((stored: Some) => string) => {
   switch (type.kind) {
     case 'boolean':
     case 'bigint':
@@ -74,6 +74,25 @@ export const cellOf = (type: ColumnType): ((stored: Stored) => string) => {
 // A byte order mark that begins a file is not read as part of it, and a header may begin with one.
 export const csvCell = (text: string): string =>
   text === '' || /^\ufeff|[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+
+/** How rows of these columns stand in a file: what it begins with, and the line of each row. */
+export const textForm = (
+  format: 'csv' | 'ndjson',
+  columns: readonly Column[],
+): { readonly header: string; readonly lineOf: (row: readonly Stored[]) => string } => {
+  if (format === 'csv') {
+    const cells = columns.map(({ type }) => cellOf(type))
+    return {
+      header: `${columns.map(({ name }) => csvCell(name)).join(',')}\r\n`,
+      lineOf: (row) => `${cells.map((cell, index) => cell(row[index] ?? null)).join(',')}\r\n`,
+    }
+  }
+  const fields = columns.map(({ name, type }) => {
+    const [key, json] = [`${JSON.stringify(name)}:`, jsonOf(type)]
+    return (stored: Stored) => key + json(stored)
+  })
+  return { header: '', lineOf: (row) => `{${fields.map((field, index) => field(row[index] ?? null)).join(',')}}\n` }
+}
 
 /** A stored value as records hold it. */
 const recordValue = (type: ColumnType): ((stored: Stored) => unknown) => {

@@ -10,19 +10,25 @@ import { hasKind, lineSource } from '../proven.ts'
 import { rowMaker, sortBatch } from '../rows.ts'
 import { segmentBytes } from '../segments.ts'
 import { lockName, readManifest, restore, stagedName, syncFolder, tableFolder, tidy, writeManifest } from './layout.ts'
-import { partOpener, partsOfLines } from './parts.ts'
+import { foldText } from './fold-text.ts'
+import { foldParquet } from './parquet.ts'
+import { partitionsOf } from './partitions.ts'
+import { partOpener } from './parts.ts'
 import { openPieces } from './pieces.ts'
 import { askFolder } from './query.ts'
 import { listFolder } from './read.ts'
-import { checkFolder, grown, partitionsOf, sameColumns } from './target.ts'
+import { textForm } from './text.ts'
+import { checkFolder, grown, sameColumns } from './target.ts'
 import type { Column } from '../columns.ts'
 import type { Segment } from '../segments.ts'
-import type { FolderManifest, Part } from './layout.ts'
+import type { FolderManifest } from './layout.ts'
 import type { Pieces } from './pieces.ts'
 import type { FolderTable } from './read.ts'
 import type { FolderTarget } from './target.ts'
 import { makeFolder } from '../make-folder.ts'
 
+/** About where a part is closed, in bytes before compression. */
+const defaultBytes = 128_000_000
 type AnyRow = Readonly<Record<string, unknown>>
 
 /** Opens a writer of a table of a folder. The lock file is a DuckDB file, whose lock the system gives back when a process dies. */
@@ -37,7 +43,7 @@ export const writeFolder = async (target: FolderTarget, options: WriteOptions): 
       details: { what: 'merge' },
     })
   const columns = columnsOf(table, partner)
-  const by = partitionsOf(target, table.name, columns)
+  const partitions = partitionsOf(partner, target.partitionBy, table.name, columns)
   const directory = tableFolder(path.resolve(folder), table.name)
   const staged = path.join(directory, stagedName)
   const failure = { partner, what: `cannot write table ${table.name} in ${folder}` }
@@ -66,12 +72,11 @@ export const writeFolder = async (target: FolderTarget, options: WriteOptions): 
     if (forRows === undefined || forLines === undefined) throw new Error('no connection')
     const { duck } = database
     const fold = (of: readonly Column[]) => {
-      const source = format === 'parquet' ? lineSource(of) : undefined
-      return (
-        source &&
-        ((segment: Segment, file: string): Promise<readonly Part[]> =>
-          partsOfLines(duck, forLines, source, segment, file, by))
-      )
+      if (format !== 'parquet')
+        return (segment: Segment, file: string) => foldText({ format, columns: of, partitions }, segment, file)
+      const source = lineSource(of)
+      const rows = { duck, connection: forLines, columns: of, partitions }
+      return source && ((segment: Segment, file: string) => foldParquet(rows, source, segment, file))
     }
     /** Ends what this writer, or one that died, left behind the last commit. */
     const end = async (found: FolderManifest | undefined): Promise<FolderManifest | undefined> => {
@@ -82,7 +87,7 @@ export const writeFolder = async (target: FolderTarget, options: WriteOptions): 
         async (part, schema) => {
           const file = path.join(staged, part.file)
           const segment = { file, rows: part.rows, bytes: part.bytes, longest: part.bytes }
-          return (await foldAs(schema)?.(segment, file.replace(/lines$/, 'parquet'))) ?? [part]
+          return (await foldAs(schema)?.(segment, file.replace(/lines$/, format))) ?? [part]
         },
         { partner, table: table.name, replaced: disposition === 'overwrite' },
       )
@@ -90,13 +95,22 @@ export const writeFolder = async (target: FolderTarget, options: WriteOptions): 
     const manifest = await end(before)
     // A decimal may stand in proven lines as a number, and in ours it is a text.
     const takesLines = lineSource(columns) !== undefined && !columns.some(({ type }) => hasKind(type, ['decimal']))
+    const { partBytes } = target
+    // Rows of text wait as lines where folders part them: one file to make safe at a commit, and not one for each value.
+    const parted = format !== 'parquet' && partitions.length > 0
     const pieces = openPieces({
       staged,
       format,
-      openPart: await partOpener(format, columns, duck, forRows, takesLines, by),
-      fold: fold(columns),
-      partBytes: target.partBytes ?? 128_000_000,
-      segmentBytes: target.partBytes ?? segmentBytes,
+      openPart: await partOpener(
+        format,
+        { duck, connection: forRows, columns, partitions },
+        takesLines,
+        partBytes ?? defaultBytes,
+      ),
+      fold: format === 'parquet' || parted ? fold(columns) : undefined,
+      lineOf: parted ? textForm('ndjson', columns).lineOf : undefined,
+      partBytes: partBytes ?? defaultBytes,
+      segmentBytes: partBytes ?? segmentBytes,
       next: manifest?.next ?? 1,
     })
     const linesTaken = format === 'parquet' ? lineSource(columns) !== undefined : format === 'ndjson' && takesLines
