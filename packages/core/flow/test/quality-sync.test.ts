@@ -5,6 +5,7 @@ import { defineConnector, stream, type AnyConnection, type Batch, type QualityRu
 import { onTestFinished, expect, test } from 'vitest'
 import { z } from 'zod'
 import { findLineage, listQuality, listQuarantine, planStreams, runLineage, type PipelineStream } from '../src/index.ts'
+import { pagesOf, sourceOfShelves } from './memory.ts'
 import { items, newTable, only, run, sinkOf, sourceOf, temporaryFolder, testStore } from './support.ts'
 
 const person = z.object({
@@ -336,4 +337,35 @@ test('a rule that cannot be judged is a fault of the configuration, before anyth
     code: 'invalid_config',
     details: { field: 'streams.people.quality' },
   })
+})
+
+test('a record that pages bring twice is twice in a table that is overwritten, which `unique` finds, and once in one that is merged', async () => {
+  const folder = await temporaryFolder()
+  const lake = connect(local, { name: 'lake', config: { database: path.join(folder, 'lake.duckdb') } }) as AnyConnection
+  onTestFinished(() => lake.close())
+  const pages = [
+    [{ id: 1 }, { id: 2 }],
+    [{ id: 2 }, { id: 3 }],
+  ]
+  const source = sourceOfShelves({
+    rows: { schema: z.object({ id: z.int() }), primaryKey: ['id'], read: pagesOf(() => pages) },
+  })
+  const quality = [{ rule: 'unique', fields: ['id'] }] as const
+  const once = async (more: { readonly table: string; readonly disposition?: 'merge' }) => {
+    const pipeline = {
+      name: more.table,
+      source,
+      sink: lake,
+      sinkName: 'tables',
+      streams: [{ stream: 'rows', quality, ...more }],
+    }
+    const result = await run({ pipeline, store: await testStore() })
+    return [only(result).disposition, only(result).written, result.warnings]
+  }
+  expect(await once({ table: 'overwritten' })).toEqual([
+    'overwrite',
+    4,
+    ['rows: unique(id): 1 row too many: 2 (2 times)'],
+  ])
+  expect(await once({ table: 'merged', disposition: 'merge' })).toEqual(['merge', 4, []])
 })
