@@ -20,7 +20,7 @@ const systemCode = (thrown: Error): string | undefined =>
         ? 'EACCES'
         : /too many open files/i.test(thrown.message)
           ? 'EMFILE'
-          : /input\/output error/i.test(thrown.message)
+          : /input\/output error|fsync failed/i.test(thrown.message)
             ? 'EIO'
             : undefined
 

@@ -9,6 +9,7 @@ import { startPostgres, type Postgres } from '../../../../tools/peers/index.ts'
 import { requirePeer } from '../../../../tools/peers/vitest.ts'
 import { handOverCounts, progressOf } from '../../../../tools/proofs/counts.ts'
 import { openFactory } from './kill/factory.ts'
+import { countFindings, kindOf } from './kill/findings.ts'
 import { duckdb, files, http, postgresLane, type Lane } from './kill/lanes.ts'
 import { openShop } from './kill/shop.ts'
 import { newTally, randomOf, torture, tortureNaive, type Tally } from './kill/torture.ts'
@@ -54,7 +55,10 @@ const keep = (round: string, tally: Tally): void => {
 const add = (into: Record<string, number>, more: Readonly<Record<string, number>>): void => {
   for (const [name, count] of Object.entries(more)) into[name] = (into[name] ?? 0) + count
 }
-const naive = { runs: 0, caught: 0 }
+const naive = { runs: 0, caught: 0, lost: 0, doubled: 0, corrupt: 0 }
+/** What was found wrong, and how rounds ended that ended otherwise. */
+const findings: string[] = []
+const broken: string[] = []
 const summary = () => {
   const sinks: Record<
     string,
@@ -88,14 +92,14 @@ const summary = () => {
     add(sink.phases, tally.phases)
   }
   const total = Object.values(sinks).reduce((sum, { kills: count }) => sum + count, 0)
-  return { kills: total, lost: 0, doubled: 0, corrupt: 0, naive, sinks }
+  return { kills: total, ...countFindings(findings), findings, broken, naive, sinks }
 }
 
 const factory = openFactory()
 afterAll(async () => {
   await factory.close()
   await (await server)?.[Symbol.asyncDispose]()
-  if (isProof && Object.keys(done).length > 0) handOverCounts(summary())
+  if (isProof) handOverCounts(summary())
 })
 
 for (const [place, name] of names.entries())
@@ -114,8 +118,12 @@ for (const [place, name] of names.entries())
         try {
           const wanted = Math.min(roundKills, perLane - round * roundKills)
           const wrong = await torture({ lane, shop, folder, factory }, wanted, randomOf(seed, place, round), tally)
+          if (wrong !== undefined) findings.push(`${key}: ${wrong}`)
           expect(wrong, `round ${round}, ECOKIT_SEED=${seed}`).toBe(undefined)
           keep(key, tally)
+        } catch (error) {
+          if (!findings.some((finding) => finding.startsWith(`${key}: `))) broken.push(`${key}: ${String(error)}`)
+          throw error
         } finally {
           await lane.close()
           await shop.close()
@@ -145,8 +153,9 @@ test.concurrent(
           newTally(),
         )
         naive.runs += 1
-        expect(found).toMatch(/lost or doubled/)
+        expect(found).toMatch(/is lost|is doubled/)
         naive.caught += 1
+        naive[kindOf(found ?? '')] += 1
       } finally {
         await shop.close()
         await rm(folder, { recursive: true, force: true })
@@ -155,6 +164,40 @@ test.concurrent(
   },
   Math.max(300_000, kills * 5000),
 )
+
+test('findings are counted by what they say', () => {
+  const said = {
+    doubled: [
+      'log: 4 is doubled',
+      'items: 3 is doubled',
+      'snap: a row is doubled',
+      'log: 7 stored rows are read again from 2',
+    ],
+    lost: [
+      'log: 4 is lost',
+      'log: 2 rows are lost',
+      'log: 9 rows, the source has 10',
+      'items: 3 is lost',
+      'items: 3 is not as the source has it',
+      'snap: 4 of 9 rows (after a kill at commit)',
+      'snap: rows are not those of the last pass',
+      'snap: the last pass is not there',
+      'log: the read goes on at 9, and the rows end at 7',
+    ],
+    corrupt: [
+      'log: 4 has another value',
+      'items: 3 never had this value',
+      'items: 3 went back to an older value',
+      'snap: rows of two passes',
+      'snap: an older pass came back',
+      'the account does not add up: {}',
+      'log: the checkpoint is at 4 and the rows at 5',
+      'lineage: no schema',
+    ],
+  }
+  expect(countFindings(Object.values(said).flat())).toEqual({ doubled: 4, lost: 9, corrupt: 8 })
+  for (const [kind, texts] of Object.entries(said)) expect([...new Set(texts.map(kindOf))]).toEqual([kind])
+})
 
 test('a proof that has come to its end leaves nothing to go on with', () => {
   if (isProof) rmSync(progressFile, { force: true })

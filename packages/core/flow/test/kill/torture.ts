@@ -84,7 +84,8 @@ export const openWitness = (lane: Lane, shop: Shop, folder: string, tally: Tally
     for (const row of rows) {
       while (isBad(id)) id += 1
       const { name, big, at } = logRowOf(id)
-      if (row['id'] !== id) return `log: ${id} is lost or doubled (${String(row['id'])} is in its place)`
+      if (row['id'] !== id)
+        return Number(row['id']) < id ? `log: ${String(row['id'])} is doubled` : `log: ${id} is lost`
       if (row['name'] !== name || String(row['big']) !== big || row['at'] !== at) return `log: ${id} has another value`
       id += 1
     }
