@@ -265,6 +265,23 @@ test('a refinement sees only what the gate let through, and is the last word', (
   expect(readJson(String(refused[0]?.record))).toMatchObject({ n: 2 })
 })
 
+test('no key of a map is left out, `__proto__` neither', () => {
+  const map = z.record(z.string(), z.object({ n: z.int() }))
+  const schema = z.object({ map, list: z.array(map) })
+  const coded = schema.refine(() => true)
+  const about = { partner: 'p', rest: { path: '' }, cursor: undefined, hidden: false }
+  const page = Buffer.from(
+    '[{"map":{"__proto__":{"n":1},"a":{"n":2}},"list":[{"\\u005f_proto__":{"n":3}}]},{"map":{"__proto__":{"n":"x"}},"list":[]}]',
+  )
+  for (const type of [schema, coded]) {
+    const { rows, refused } = roadOf({ ...about, schema: type })(page)
+    expect([...rows.batches({})].flatMap(rowsOf).map((row) => toJson(row))).toEqual([
+      '{"map":{"__proto__":{"n":1},"a":{"n":2}},"list":[{"__proto__":{"n":3}}]}',
+    ])
+    expect(refused).toMatchObject([{ field: 'map.__proto__.n', reason: 'expected a whole number, got a text' }])
+  }
+})
+
 test('a field that every object inherits is missing where the record does not have it', () => {
   const schema = z
     .object({ k: z.int(), constructor: z.string().optional(), deep: z.object({ toString: z.string().optional() }) })

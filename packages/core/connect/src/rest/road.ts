@@ -150,6 +150,21 @@ export const valueOf = (form: Form, value: unknown): unknown => {
     : Object.fromEntries(members)
 }
 
+/** What zod is shown in place of a key that it leaves out of maps without a word. */
+const [leftOut, shownKey] = ['__proto__', '\ue000__proto__']
+const mayHoldIt = /__proto__|\\u005f/i
+const withKey = (value: unknown, from: string, to: string): unknown => {
+  if (Array.isArray(value)) return value.map((item) => withKey(item, from, to))
+  if (typeof value !== 'object' || value === null) return value
+  const prototype = Object.getPrototypeOf(value) as object | null
+  if (prototype !== null && prototype !== Object.prototype) return value
+  const members = Object.entries(value).map(
+    ([key, item]) => [key === from ? to : key, withKey(item, from, to)] as const,
+  )
+  const made = Object.fromEntries(members)
+  return prototype === null ? Object.assign(Object.create(null) as object, made) : made
+}
+
 /** Makes records of the bytes, for schemas with code in them and rows that are made by code. */
 const objectRoad = (options: RoadOptions): Road => {
   const { rest, schema, cursor, hidden } = options
@@ -159,12 +174,13 @@ const objectRoad = (options: RoadOptions): Road => {
   const check = (
     type: z.ZodType,
     value: unknown,
+    hides: boolean,
     refuse: (field: string, reason: string) => void,
   ): { readonly value: unknown } | undefined => {
-    const parsed = type.safeParse(value)
-    if (parsed.success) return { value: parsed.data }
+    const parsed = type.safeParse(hides ? withKey(value, leftOut, shownKey) : value)
+    if (parsed.success) return { value: hides ? withKey(parsed.data, shownKey, leftOut) : parsed.data }
     const { field, message } = firstIssue(parsed.error)
-    refuse(field, message)
+    refuse(field.replaceAll(shownKey, leftOut), message)
     return undefined
   }
   /** A record that is no JSON, which Python writes all the same: NaN and the infinities. */
@@ -194,8 +210,9 @@ const objectRoad = (options: RoadOptions): Road => {
       const text = left?.record ?? lines[index - passed] ?? ''
       const refuse = (field: string, reason: string) => void refused.push({ record: text, field, reason })
       const record = mended === undefined ? valueOf(gate, readJson(text)) : mended.record
-      const sent = wire === undefined ? { value: record } : check(wire, record, refuse)
-      const row = sent && check(schema, map === undefined ? sent.value : map(sent.value), refuse)
+      const hides = mayHoldIt.test(text)
+      const sent = wire === undefined ? { value: record } : check(wire, record, hides, refuse)
+      const row = sent && check(schema, map === undefined ? sent.value : map(sent.value), hides, refuse)
       if (row !== undefined) records.push(row.value as AnyRecord)
     }
     return { rows: recordRows(records, cursor, hidden), records: total, refused, envelope }
