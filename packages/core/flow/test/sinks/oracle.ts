@@ -17,9 +17,11 @@ const withScale = (digits: string, scale: number): string => {
   const [whole = '', fraction = ''] = digits.split('.')
   return scale === 0 ? whole : `${whole}.${fraction.padEnd(scale, '0')}`
 }
-/** jsonb makes 0 of -0. */
-const real = (value: number, keeps: Keeps): string =>
-  Object.is(value, -0) ? (keeps === 'jsonb' ? '0' : '-0') : String(value)
+/** jsonb makes 0 of -0; a number of free JSON that is beyond every double is sent as it came, or as the word for it. */
+const real = (value: number, keeps: Keeps): string => {
+  if (Object.is(value, -0)) return keeps === 'jsonb' ? '0' : '-0'
+  return Number.isFinite(value) ? String(value) : JSON.stringify(String(value))
+}
 /** A number of free JSON: whole ones that are written as such exactly, others as doubles. */
 const free = (digits: string, keeps: Keeps): string =>
   /^-?[1-9]\d*$/.test(digits) ? digits : real(Number(digits), keeps)

@@ -4,33 +4,39 @@ import type { SinkKind } from './oracle.ts'
 
 /** What PostgreSQL's README says it cannot hold. */
 const noNul = 'PostgreSQL cannot hold U+0000 in a text'
+/** What no column of JSON holds: a number beyond every double. */
+const noForm = 'Infinity has no form in JSON'
 /** True for reasons that are a sink's own. */
-export const isOfSink = (reason: string): boolean => reason.endsWith(noNul)
+export const isOfSink = (reason: string): boolean => reason.endsWith(noNul) || reason.endsWith(noForm)
 
-/** The way to the first text in a value that holds U+0000, as jsonb's reasons write it. */
-const nulIn = (value: Value, way: string): string | undefined => {
-  if (typeof value === 'string') return value.includes('\0') ? way : undefined
-  if (typeof value !== 'object' || value === null || isNumberText(value)) return undefined
+/** The first thing in a value that the sink cannot hold, as its reasons write it: the way there, and why. */
+const faultIn = (value: Value, way: string, holdsNul: boolean): string | undefined => {
+  if (typeof value === 'string') return !holdsNul && value.includes('\0') ? `${way}${noNul}` : undefined
+  if (typeof value !== 'object' || value === null) return undefined
+  if (isNumberText(value)) {
+    const near = Number(value.digits)
+    return Number.isFinite(near) ? undefined : `${way}${near < 0 ? '-' : ''}${noForm}`
+  }
   const items: Iterable<readonly [string | number, Value]> = isObjectValue(value) ? value.entries : value.entries()
   for (const [name, item] of items) {
-    if (typeof name === 'string' && name.includes('\0')) return way
-    const found = nulIn(item, `${way}${name}: `)
+    if (!holdsNul && typeof name === 'string' && name.includes('\0')) return `${way}${noNul}`
+    const found = faultIn(item, `${way}${name}: `, holdsNul)
     if (found !== undefined) return found
   }
   return undefined
 }
+const suspicious = /\\u0000|[eE]\+?\d{3}|\d{300}/
 
 /** Why a sink has to refuse a row that its stream takes; undefined where it has to hold it. */
 export const sinkRefusal = ({ fields }: Struct, sink: SinkKind, row: string): string | undefined => {
-  if (sink !== 'postgres' || !row.includes('\\u0000')) return undefined
+  if (sink === 'endpoint' || !suspicious.test(row)) return undefined
   const exact = parseExact(row)
   if (!isObjectValue(exact)) return undefined
   for (const { name, form } of fields) {
-    const way = nulIn(exact.entries.get(name) ?? null, '')
-    if (way === undefined) continue
-    // A list of texts is an array: its items have no way of their own.
+    // A list of texts is an array of PostgreSQL: its items have no way of their own.
     const isArray = form.kind === 'list' && form.item.kind === 'string'
-    return `${name}: ${isArray ? '' : way}${noNul}`
+    const why = faultIn(exact.entries.get(name) ?? null, '', sink !== 'postgres')
+    if (why !== undefined) return `${name}: ${isArray ? noNul : why}`
   }
   return undefined
 }
