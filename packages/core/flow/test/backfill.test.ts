@@ -1,4 +1,11 @@
-import { int64, integrationError, type AnyRecord, type Batch, type ReadOptions } from '@ecokit/contracts'
+import {
+  int64,
+  integrationError,
+  isIntegrationError,
+  type AnyRecord,
+  type Batch,
+  type ReadOptions,
+} from '@ecokit/contracts'
 import { openStore } from '@ecokit/store'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -200,11 +207,13 @@ describe.each([
 ])('a window of a cursor that is a %s', (type, at) => {
   const isText = type === 'text'
   test.each([
-    ['20', '10', true],
+    // Only the source knows how it sorts texts.
+    ['20', '10', !isText],
     ['10', '9', !isText],
     ['9', '10', false],
-    ['9223372036854775807', '9223372036854775806', true],
+    ['9223372036854775807', '9223372036854775806', !isText],
     ['10', '1e1', !isText],
+    ['7', '7', true],
     ['-3', '2', false],
   ])('from %s to %s', async (since, until, isRefused) => {
     const asked: ReadOptions[] = []
@@ -221,14 +230,12 @@ describe.each([
     })
     const streams = [{ stream: 'items', ...(type.startsWith('int64') && { rename: { at: 'changed' } }) }]
     const pipeline = { name: 'p', source, sink: memorySink(newDisk()), sinkName: 'rows', streams }
-    const running = sync({ pipeline, store: await testStore(), backfill: { since, until } })
-    // Only the source knows how it sorts texts.
-    if (!isRefused || isText) expect(await running).toMatchObject({ status: 'completed' })
-    else
-      await expect(running).rejects.toMatchObject({
-        code: 'invalid_config',
-        message: expect.stringMatching(/the window (ends before it begins|is empty)/) as string,
-      })
-    expect(asked).toHaveLength(isRefused && !isText ? 0 : 1)
+    const store = await testStore()
+    const ended = await sync({ pipeline, store, backfill: { since, until } }).then(
+      ({ status }) => status,
+      (error: unknown) => (isIntegrationError(error, 'invalid_config') ? error.message : error),
+    )
+    expect(ended).toMatch(isRefused ? /the window (ends before it begins|is empty)/ : /^completed$/)
+    expect(asked).toHaveLength(isRefused ? 0 : 1)
   })
 })

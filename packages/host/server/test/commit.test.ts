@@ -33,7 +33,10 @@ const counting = (onCommit: () => void) =>
             resumesFrom: () => Promise.resolve(undefined),
             write: (batch) =>
               Promise.resolve({ rows: batch.encoding === 'records' ? batch.records.length : 0, rejected: [] }),
-            commit: () => Promise.resolve(onCommit()),
+            commit: () => {
+              onCommit()
+              return Promise.resolve()
+            },
             [Symbol.asyncDispose]: () => Promise.resolve(),
           }),
       },
