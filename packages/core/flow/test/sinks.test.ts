@@ -16,7 +16,7 @@ import { openSource } from './sinks/source.ts'
 const total = Number(process.env['ECOKIT_SINK_RECORDS'] ?? 1_000)
 const seed = Number(process.env['ECOKIT_SEED'] ?? 20261122)
 /** Bounds memory, and how many schemas there are; each kind of schema has a round even in the test command. */
-const roundRecords = Math.min(Number(process.env['ECOKIT_SINK_ROUND'] ?? 10_000), Math.ceil(total / 4))
+const roundRecords = Math.min(10_000, Math.ceil(total / 4))
 const rounds = Math.ceil(total / roundRecords)
 
 const peer = await requirePeer('postgres')

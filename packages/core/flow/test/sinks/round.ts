@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { decide } from '@ecokit/json-scan'
 import { openStore } from '@ecokit/store'
-import { fromJson, type AnyRecord } from '@ecokit/contracts'
+import { fromJson, type AnyConnection, type AnyRecord } from '@ecokit/contracts'
 import type { Postgres } from '../../../../../tools/peers/index.ts'
 import { listQuarantine, sync } from '../../src/index.ts'
 import { openLanes, type Lane } from './lanes.ts'
@@ -11,7 +11,7 @@ import { openOracle, type SinkKind } from './oracle.ts'
 import { openRecords } from './records.ts'
 import { isOfSink, sinkRefusal } from './refusals.ts'
 import { schemaOf, type RoundSchema } from './schemas.ts'
-import { openSource, roads } from './source.ts'
+import { openSource, roads, type Road } from './source.ts'
 import { randomOf } from '../kill/torture.ts'
 
 /** What the rounds counted. */
@@ -104,6 +104,14 @@ const difference = (found: readonly string[], wanted: readonly string[]): object
   return { found: found.length, wanted: wanted.length, more: more.slice(0, 3), lacking: lacking.slice(0, 3) }
 }
 
+/** How the first records of a stream come. */
+const encodingOf = async (source: AnyConnection, stream: string): Promise<string> => {
+  for await (const batch of source.read?.(stream, { onInvalid: () => undefined }) ?? [])
+    if (batch.encoding !== 'records' || batch.records.length > 0)
+      return `${'proven' in batch && batch.proven ? 'proven ' : ''}${batch.encoding}`
+  return 'none'
+}
+
 const since = (tally: Tally, what: string, begun: number): void =>
   add(tally.seconds, what, (performance.now() - begun) / 1000)
 
@@ -148,56 +156,62 @@ export const runRound = async (
   }
   since(tally, 'judge', judging)
   const wrong: object[] = []
+  const expectations = new Map<Lane, ReturnType<typeof expectedOf>>()
   const note = (what: string, found: string[], wanted: readonly string[]): void => {
     const how = difference(found.toSorted(), wanted)
     if (how !== undefined) wrong.push({ what, ...how })
   }
+  const bring = async (road: Road, lane: Lane): Promise<void> => {
+    const { name, sink, sinkName, disposition, kind } = lane
+    const expected = expectations.get(lane) ?? expectedOf(schema, lane, rows, texts)
+    expectations.set(lane, expected)
+    const what = `round ${round} (ECOKIT_SEED=${seed}), ${schema.profile} [${schema.types.join(' ')}], ${road} into ${name} by ${disposition}`
+    const streams = [
+      { stream: road, mode: 'full_refresh', disposition, ...(lane.loose === true && { allowDuplicates: true }) },
+    ] as const
+    const result = await sync({ pipeline: { name: `${name}-${road}`, source, sink, sinkName, streams }, store })
+    const [done] = result.streams
+    if (result.status !== 'completed') {
+      wrong.push({ what, status: result.status, error: done?.error })
+      return
+    }
+    const { read = 0, written = 0, quarantined = 0, deduplicated = 0 } = done ?? {}
+    const account = { read, sum: written + quarantined + deduplicated, stored: written + deduplicated }
+    if (account.read !== records.length || account.sum !== read || account.stored !== expected.taken)
+      wrong.push({ what, account, wanted: { read: records.length, stored: expected.taken } })
+    tally.deduplicated += deduplicated
+    const found = await listQuarantine(store, { run: result.id, limit: records.length + 1 })
+    const bySource = found.filter(({ reason }) => !isOfSink(reason))
+    note(
+      `${what}: put aside`,
+      bySource.map(({ field, reason, record }) => asideOf(field, reason, record)),
+      aside,
+    )
+    const bySink = found.filter(({ reason }) => isOfSink(reason))
+    note(
+      `${what}: refused by the sink`,
+      bySink.map(({ field, reason, record }) =>
+        asideOf(field, reason, oracles.aside.given(fromJson(record) as AnyRecord)),
+      ),
+      expected.refused,
+    )
+    const held: string[] = []
+    const { given } = oracles[kind]
+    for await (const batch of lane.rows(road)) for (const row of batch) held.push(given(row))
+    note(`${what}: rows`, held, expected.held)
+    add(tally.compared, `${name} ${road}`, held.length)
+  }
   try {
+    for (const road of roads) {
+      const encoding = await encodingOf(source, road)
+      if (encoding !== (road === 'bytes' ? 'proven ndjson' : 'records')) wrong.push({ round, road, encoding })
+    }
     for (const lane of lanes) {
-      const { name, sink, sinkName, disposition, kind } = lane
-      const expected = expectedOf(schema, lane, rows, texts)
-      add(tally.refusedBySink, name, expected.refused.length)
-      for (const road of roads) {
-        const what = `round ${round} (ECOKIT_SEED=${seed}), ${schema.profile} [${schema.types.join(' ')}], ${road} into ${name} by ${disposition}`
-        const syncing = performance.now()
-        const streams = [
-          { stream: road, mode: 'full_refresh', disposition, ...(lane.loose === true && { allowDuplicates: true }) },
-        ] as const
-        const result = await sync({ pipeline: { name: `${name}-${road}`, source, sink, sinkName, streams }, store })
-        since(tally, `${road} ${name}`, syncing)
-        const [done] = result.streams
-        if (result.status !== 'completed') {
-          wrong.push({ what, status: result.status, error: done?.error })
-          continue
-        }
-        const { read = 0, written = 0, quarantined = 0, deduplicated = 0 } = done ?? {}
-        const account = { read, sum: written + quarantined + deduplicated, stored: written + deduplicated }
-        if (account.read !== records.length || account.sum !== read || account.stored !== expected.taken)
-          wrong.push({ what, account, wanted: { read: records.length, stored: expected.taken } })
-        tally.deduplicated += deduplicated
-        const reading = performance.now()
-        const found = await listQuarantine(store, { run: result.id, limit: records.length + 1 })
-        const bySource = found.filter(({ reason }) => !isOfSink(reason))
-        note(
-          `${what}: put aside`,
-          bySource.map(({ field, reason, record }) => asideOf(field, reason, record)),
-          aside,
-        )
-        const bySink = found.filter(({ reason }) => isOfSink(reason))
-        note(
-          `${what}: refused by the sink`,
-          bySink.map(({ field, reason, record }) =>
-            asideOf(field, reason, oracles.aside.given(fromJson(record) as AnyRecord)),
-          ),
-          expected.refused,
-        )
-        const held: string[] = []
-        const { given } = oracles[kind]
-        for await (const batch of lane.rows(road)) for (const row of batch) held.push(given(row))
-        note(`${what}: rows`, held, expected.held)
-        add(tally.compared, `${name} ${road}`, held.length)
-        since(tally, `read ${name}`, reading)
-      }
+      const bringing = performance.now()
+      // Side by side: what one waits for, the other does.
+      await Promise.all(roads.map((road) => bring(road, lane)))
+      add(tally.refusedBySink, lane.name, expectations.get(lane)?.refused.length ?? 0)
+      since(tally, lane.name, bringing)
     }
     return wrong
   } finally {
