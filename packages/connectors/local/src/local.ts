@@ -34,6 +34,7 @@ const config = z
 
 const files = sink({
   dataset: { namespace: 'file', name: '{folder}/{table}' },
+  perTable: 'partitionBy',
   accepts: ['records', 'ndjson'],
   dispositions: ['append', 'overwrite'],
   changes: ['add_column'],

@@ -111,6 +111,8 @@ export interface Sink<Row extends z.ZodType = z.ZodType> {
   readonly dataset?: DatasetName
   readonly accepts: readonly Encoding[]
   readonly dispositions: readonly Disposition[]
+  /** The field of the config that says something table by table, by their names; who checks an ecosystem tells a name that was probably meant for another. */
+  readonly perTable?: string
   /** What it can do with records that are gone: remove them (`hard`), or keep them and note in the column `_deleted_at` when that was seen (`soft`). Default: none. */
   readonly deletes?: readonly Deletes[]
   /** False: it merges and cannot find the rows that a pass did not bring, as `prune` asks. Default: true. */

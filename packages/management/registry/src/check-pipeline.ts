@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { checkName, findConnector } from './check-partner.ts'
 import { checkStream } from './check-stream.ts'
 import type { Placed, Report } from './check-stream.ts'
+import type { Written } from './check-tables.ts'
 import type { PipelineEntry, ScheduleEntry, SchemaContractEntry } from './ecosystem.ts'
 import { inspect, valueAt } from './explain.ts'
 import type { Finding } from './explain.ts'
@@ -18,6 +19,8 @@ export interface Neighbours {
   readonly partners: ReadonlyMap<string, unknown>
   /** Which `pipeline/stream` writes which table; filled as pipelines are checked. */
   readonly tables: Map<string, string>
+  /** What is written where; filled as pipelines are checked. */
+  readonly written: Written[]
 }
 
 interface Found {
@@ -135,8 +138,17 @@ export const checkPipeline = (
       report([...at, 'source'], `${who} has no streams to read`)
     } else for (const placed of listed ?? []) checkStream(placed, manifest, target, report)
   }
-  const all = listed ?? declared.map((stream) => ({ wanted: { stream }, path: at }))
-  if (target !== undefined) for (const placed of all) claimTable(placed, name, target, neighbours, report)
+  const all: readonly Placed[] = listed ?? declared.map((stream) => ({ wanted: { stream }, path: at }))
+  if (target !== undefined) {
+    const { partner, sink } = target
+    for (const placed of all) {
+      claimTable(placed, name, target, neighbours, report)
+      const { stream, table = stream } = placed.wanted
+      neighbours.written.push({ partner, sink, stream, table })
+    }
+    if (listed === undefined && (manifest === undefined || manifest.discovers === true))
+      neighbours.written.push({ partner, sink })
+  }
 
   if (findings.length > 0 || data === undefined || source === undefined || target === undefined)
     return { entry: undefined, findings }

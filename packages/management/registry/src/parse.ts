@@ -2,6 +2,8 @@ import type { AnyConnector } from '@ecokit/contracts'
 import type { z } from 'zod'
 import { checkCredentials, checkName, checkPartner } from './check-partner.ts'
 import { checkPipeline } from './check-pipeline.ts'
+import { checkTables } from './check-tables.ts'
+import type { Written } from './check-tables.ts'
 import { checkUnused } from './credentials.ts'
 import type { CredentialsReference, Ecosystem, LineageEntry } from './ecosystem.ts'
 import { inspect, valueAt } from './explain.ts'
@@ -77,9 +79,10 @@ export const parseEcosystem = (text: string, { connectors, filename = 'ecosystem
   for (const [name, reference] of credentials)
     if (!used.has(name)) findings.push(...checkUnused(connectors, reference, ['credentials', name]))
 
-  const neighbours = { connectors, partners: new Map(sections.partners), tables: new Map<string, string>() }
+  const written: Written[] = []
+  const neighbours = { connectors, partners: new Map(sections.partners), tables: new Map<string, string>(), written }
   const pipelines = sections.pipelines.map(([name, raw]) => checkPipeline(name, raw, neighbours))
-  findings.push(...pipelines.flatMap((pipeline) => pipeline.findings))
+  findings.push(...pipelines.flatMap((pipeline) => pipeline.findings), ...checkTables(sections.partners, written))
 
   const server = inspect(Server, valueAt(root, ['server']) ?? {}, ['server'])
   const lineage = inspect(Lineage, valueAt(root, ['lineage']) ?? {}, ['lineage'])
