@@ -1,4 +1,4 @@
-import { firstIssue, integrationError } from '@ecokit/contracts'
+import { integrationError } from '@ecokit/contracts'
 import type {
   AnyRecord,
   Batch,
@@ -15,6 +15,7 @@ import { z } from 'zod'
 import { single } from './line.ts'
 import type { Line } from './line.ts'
 import { recordLines } from './lines.ts'
+import { openGate } from './own-keys.ts'
 import type { LineProver } from './prove.ts'
 
 export type AnyWriter = Writer<AnyRecord>
@@ -77,6 +78,7 @@ export const recordChecker = (
   options: Pick<ReadOptions, 'columns' | 'onInvalid'>,
 ): ((batch: AnyBatch) => Batch<AnyRecord> | Promise<Batch<AnyRecord>>) => {
   const schema = columnsOf(partner, name, declared.schema, options.columns)
+  const gate = openGate(schema)
   const refuse = refuser(partner, name, options.onInvalid)
   let prover: Promise<LineProver | undefined> | undefined
   const check = (batch: AnyBatch): Batch<AnyRecord> => {
@@ -84,12 +86,9 @@ export const recordChecker = (
     const found = batch.encoding === 'records' ? batch.records : recordLines(batch.bytes, refuse)
     const records: AnyRecord[] = []
     for (const record of found) {
-      const parsed = schema.safeParse(record)
-      if (parsed.success) records.push(parsed.data as AnyRecord)
-      else {
-        const { field, message } = firstIssue(parsed.error)
-        refuse({ record, field, reason: message })
-      }
+      const checked = gate(record)
+      if ('value' in checked) records.push(checked.value as AnyRecord)
+      else refuse({ record, ...checked })
     }
     return recordBatch(records, batch)
   }
@@ -139,22 +138,22 @@ interface Sieved {
 }
 
 /** Takes the records out that the sink's own schema refuses. */
-const sieve = (schema: z.ZodType | undefined, batch: Batch<AnyRecord>): Sieved => {
-  if (schema === undefined || batch.encoding === 'arrow') return { batch, rejected: [], positions: undefined }
+const sieve = (gate: ReturnType<typeof openGate> | undefined, batch: Batch<AnyRecord>): Sieved => {
+  if (gate === undefined || batch.encoding === 'arrow') return { batch, rejected: [], positions: undefined }
   const rejected: { index: number; reason: string }[] = []
   const records: AnyRecord[] = []
   const positions: number[] = []
   const found = batch.encoding === 'records' ? batch.records : recordLines(batch.bytes, ({ record }) => record)
   let index = 0
   for (const record of found) {
-    const parsed = schema.safeParse(record)
-    if (parsed.success) {
+    const checked = gate(record)
+    if ('value' in checked) {
       // The sink declares the shape of its input: what the schema was given, not what it made of it.
       records.push(record as AnyRecord)
       positions.push(index)
     } else {
-      const { field, message } = firstIssue(parsed.error)
-      rejected.push({ index, reason: field === '' ? message : `${field}: ${message}` })
+      const { field, reason } = checked
+      rejected.push({ index, reason: field === '' ? reason : `${field}: ${reason}` })
     }
     index += 1
   }
@@ -181,6 +180,7 @@ export const guardWriter = (
   ended: (rows: number) => void,
 ): AnyWriter => {
   const call = { kind: 'write', name, effect: 'write' } as const
+  const gate = declared.schema && openGate(declared.schema)
   let rows = 0
   let disposed: Promise<void> | undefined
   const open = () => {
@@ -201,7 +201,7 @@ export const guardWriter = (
     accept: (input): Sieved => {
       open()
       const batch = input as Batch<AnyRecord>
-      const checked = sieve(declared.schema, batch)
+      const checked = sieve(gate, batch)
       if (!declared.accepts.includes(checked.batch.encoding))
         throw integrationError('unsupported', {
           partner: line.partner,

@@ -1,10 +1,11 @@
 import { Buffer } from 'node:buffer'
-import { firstIssue, int64, integrationError, isIntegrationError } from '@ecokit/contracts'
+import { int64, integrationError, isIntegrationError } from '@ecokit/contracts'
 import type { AnyRecord, InvalidRecord, RestStream } from '@ecokit/contracts'
 import { readJson } from '@ecokit/http'
 import { formOf, openScanner } from '@ecokit/json-scan'
 import type { Field, Form, Rejected, Scanned, Struct } from '@ecokit/json-scan'
 import { z } from 'zod'
+import { openGate } from '../own-keys.ts'
 import { decimalDigits } from '../writing/decimal.ts'
 import { valueFinder } from './lines.ts'
 import { lineRows, recordRows } from './rows.ts'
@@ -144,25 +145,7 @@ export const valueOf = (form: Form, value: unknown): unknown => {
         : undefined
   if (form.kind !== 'map' && form.kind !== 'struct') return value
   const members = Object.entries(value).map(([name, item]) => [name, valueOf(inner(name) ?? anything, item)] as const)
-  // zod takes what every object inherits for a field of that name: `constructor`.
-  return form.kind === 'struct'
-    ? Object.assign(Object.create(null) as object, Object.fromEntries(members))
-    : Object.fromEntries(members)
-}
-
-/** What zod is shown in place of a key that it leaves out of maps without a word. */
-const [leftOut, shownKey] = ['__proto__', '\ue000__proto__']
-const mayHoldIt = /__proto__|\\u005f/i
-const withKey = (value: unknown, from: string, to: string): unknown => {
-  if (Array.isArray(value)) return value.map((item) => withKey(item, from, to))
-  if (typeof value !== 'object' || value === null) return value
-  const prototype = Object.getPrototypeOf(value) as object | null
-  if (prototype !== null && prototype !== Object.prototype) return value
-  const members = Object.entries(value).map(
-    ([key, item]) => [key === from ? to : key, withKey(item, from, to)] as const,
-  )
-  const made = Object.fromEntries(members)
-  return prototype === null ? Object.assign(Object.create(null) as object, made) : made
+  return Object.fromEntries(members)
 }
 
 /** Makes records of the bytes, for schemas with code in them and rows that are made by code. */
@@ -171,18 +154,8 @@ const objectRoad = (options: RoadOptions): Road => {
   const { wire, map } = rest
   const gate = wire === undefined ? gateOf(schema) : anything
   const scan = pageScanner(options, gate)
-  const check = (
-    type: z.ZodType,
-    value: unknown,
-    hides: boolean,
-    refuse: (field: string, reason: string) => void,
-  ): { readonly value: unknown } | undefined => {
-    const parsed = type.safeParse(hides ? withKey(value, leftOut, shownKey) : value)
-    if (parsed.success) return { value: hides ? withKey(parsed.data, shownKey, leftOut) : parsed.data }
-    const { field, message } = firstIssue(parsed.error)
-    refuse(field.replaceAll(shownKey, leftOut), message)
-    return undefined
-  }
+  const wired = wire && openGate(wire)
+  const proved = openGate(schema)
   /** A record that is no JSON, which Python writes all the same: NaN and the infinities. */
   const lenient = ({ reason, record }: Rejected): { readonly record: unknown } | undefined => {
     if (wire === undefined || reason !== 'not JSON' || !/NaN|Infinity/.test(record)) return undefined
@@ -208,12 +181,11 @@ const objectRoad = (options: RoadOptions): Road => {
       }
       // The record as it came is what is put aside.
       const text = left?.record ?? lines[index - passed] ?? ''
-      const refuse = (field: string, reason: string) => void refused.push({ record: text, field, reason })
       const record = mended === undefined ? valueOf(gate, readJson(text)) : mended.record
-      const hides = mayHoldIt.test(text)
-      const sent = wire === undefined ? { value: record } : check(wire, record, hides, refuse)
-      const row = sent && check(schema, map === undefined ? sent.value : map(sent.value), hides, refuse)
-      if (row !== undefined) records.push(row.value as AnyRecord)
+      const sent = wired === undefined ? { value: record } : wired(record)
+      const row = 'value' in sent ? proved(map === undefined ? sent.value : map(sent.value)) : sent
+      if ('value' in row) records.push(row.value as AnyRecord)
+      else refused.push({ record: text, ...row })
     }
     return { rows: recordRows(records, cursor, hidden), records: total, refused, envelope }
   }
