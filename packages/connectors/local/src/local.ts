@@ -1,7 +1,7 @@
 import { defineConnector, integrationError, sink } from '@ecokit/contracts'
 import type { AnyRecord, Batch, CallOptions, Checked, Discovered, ReadOptions, WriteOptions } from '@ecokit/contracts'
 import { z } from 'zod'
-import { partitionPattern } from './folder/partition-pattern.ts'
+import { partitionPattern } from './partition-pattern.ts'
 
 const path = (what: string) =>
   z

@@ -9,7 +9,7 @@ const [what = '', given = '', place = ''] = process.argv.slice(2)
 const [sink = '', parted] = given.split('/')
 const connection = connect(local, { name: 'lake', config: sink === 'tables' ? { database: place } : { folder: place } })
 const say = (line: string) => process.stdout.write(`${line}\n`)
-// Small parts, so that a kill meets segments that are being converted.
+// Small parts, so that a kill meets segments that are being converted; one that is filled until it finds no space has no end.
 const write = (options: Parameters<typeof connection.write>[1]) =>
   sink === 'tables'
     ? connection.write(sink, options)
@@ -18,7 +18,7 @@ const write = (options: Parameters<typeof connection.write>[1]) =>
           folder: place,
           format: sink as 'parquet',
           partner: 'lake',
-          partBytes: 20_000,
+          partBytes: what === 'fill' ? undefined : 20_000,
           partitionBy: parted === undefined ? undefined : { [table.name]: ['page'] },
         },
         options,

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { identifier } from '@ecokit/connect/writing'
 import { integrationError } from '@ecokit/contracts'
-import { partitionPattern } from './partition-pattern.ts'
+import { partitionPattern } from '../partition-pattern.ts'
 import { plainText } from './text.ts'
 import type { Column, ColumnType } from '../columns.ts'
 import type { Stored } from '../values.ts'
