@@ -79,7 +79,7 @@ const proofs: Readonly<Record<string, Proof>> = {
   },
   disk: {
     claim:
-      'files of a lake (DuckDB with its log, Parquet, NDJSON, CSV, manifests, the state database with its log, lineage) cut (the largest file of each kind at each byte of its last 4 KiB) or with a changed bit, and a disk that fails at each write, sync, open, rename and truncation of a sync (ENOSPC, EIO, EMFILE; once, or from there on): right rows or a typed error, and right rows after the fault; a damaged part without its checksum is caught as silent',
+      'files of a lake (DuckDB with its log, Parquet, NDJSON, CSV, manifests, the state database with its log, lineage) cut (the largest file of each kind at each byte of its last 4 KiB) or with a changed bit, and a disk that fails at each write, sync, open, rename and truncation of a sync (ENOSPC, EIO, EMFILE; once, or from there on): right rows or a typed error, and right rows after the fault (a DuckDB file whose own block DuckDB has torn is told as damaged); a damaged part without its checksum is caught as silent',
     file: 'packages/core/flow/test/disk.test.ts',
     variable: 'ECOKIT_CUTS',
     count: 48_000,

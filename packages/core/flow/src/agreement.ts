@@ -1,6 +1,7 @@
 import { integrationError, toJson } from '@ecokit/contracts'
 import type { Row, Store } from '@ecokit/store'
 import { z } from 'zod'
+import { stored } from './seal.ts'
 import type { SchemaChange, StreamContract } from './types.ts'
 
 const agreement = z.object({
@@ -26,7 +27,7 @@ export interface KeptAgreement extends z.output<typeof kept> {
 
 type ContractRow = Row<'stream_contracts'>
 const read = (row: ContractRow): KeptAgreement => ({
-  ...kept.parse(JSON.parse(row.schema)),
+  ...stored(`what was agreed to for ${row.pipeline}/${row.stream}`, () => kept.parse(JSON.parse(row.schema))),
   version: row.version,
   paused: row.paused !== null,
 })
@@ -130,7 +131,13 @@ export const listContracts = async (
       schema: shown?.schema ?? {},
       primaryKey: shown?.primaryKey ?? [],
       ...(shown?.cursor !== undefined && { cursor: shown.cursor }),
-      paused: row.paused === null ? undefined : (JSON.parse(row.paused) as SchemaChange[]),
+      paused:
+        row.paused === null
+          ? undefined
+          : stored(
+              `why ${row.pipeline}/${row.stream} is paused`,
+              () => JSON.parse(String(row.paused)) as SchemaChange[],
+            ),
       updatedAt: new Date(row.updated_at).toISOString(),
     }
     return [one]

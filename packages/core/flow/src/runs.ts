@@ -2,6 +2,7 @@ import type { ErrorCode } from '@ecokit/contracts'
 import type { Row, Store } from '@ecokit/store'
 import { lineageEvent, type LineageEvent } from './lineage-event.ts'
 import { outlookOf } from './outlook.ts'
+import { stored } from './seal.ts'
 import type { Failure, Run, SchemaChange, StreamRun } from './types.ts'
 
 const iso = (at: number): string => new Date(at).toISOString()
@@ -33,7 +34,7 @@ const toStream = (row: Row<'run_streams'>): StreamRun => ({
   endedAt: isoOrNull(row.ended_at),
   durationMs: elapsed(row),
   ...outlookOf({ ...row, elapsedMs: elapsed(row) }),
-  drift: JSON.parse(row.drift) as SchemaChange[],
+  drift: stored(`the drift of ${row.stream}`, () => JSON.parse(row.drift) as SchemaChange[]),
   ...failure(row),
 })
 
@@ -50,7 +51,7 @@ const toRun = (row: Row<'runs'>, streams: readonly Row<'run_streams'>[] = []): R
   status: row.status,
   startedAt: iso(row.started_at),
   endedAt: isoOrNull(row.ended_at),
-  warnings: JSON.parse(row.warnings) as string[],
+  warnings: stored(`the run ${row.id}`, () => JSON.parse(row.warnings) as string[]),
   ...failure(row),
   streams: streams.map(toStream),
 })
@@ -134,7 +135,7 @@ export const runLineage = async (store: Store, run: string): Promise<readonly Li
     .where('run_id', '=', run)
     .orderBy('id')
     .execute()
-  return rows.map(({ body }) => lineageEvent.parse(JSON.parse(body)))
+  return rows.map(({ body }) => stored(`the lineage of the run ${run}`, () => lineageEvent.parse(JSON.parse(body))))
 }
 
 /** Asks a run to stop, whichever process runs it; false when it is not running. It stops within a second. */

@@ -26,5 +26,18 @@ export const unseal = (text: string, key: string): unknown => {
     retryable: false,
   })
 }
+/** What stands in a row that has no checksum; throws where it cannot be read any more. */
+export const stored = <T>(what: string, read: () => T): T => {
+  try {
+    return read()
+  } catch {
+    throw integrationError('unavailable', {
+      what: `${what} in the state database is damaged`,
+      next: 'Put a backup of the file in its place, or move it away, and check the disk',
+      details: { cause: damaged },
+      retryable: false,
+    })
+  }
+}
 export const isDamaged = (error: unknown): boolean =>
   isIntegrationError(error, 'unavailable') && error.details.cause === damaged

@@ -71,3 +71,25 @@ test('a checkpoint that the disk changed stops an incremental read; a full one s
     read: 0,
   })
 })
+
+test('what was agreed to and is no JSON any more is told as damage, with the stream and what to do', async () => {
+  const sink = await hookSink()
+  const store = await openStore(':memory:')
+  onTestFinished(() => store.close())
+  const streams = [{ stream: 'items' }]
+  const pipeline = { name: 'p', source: sourceOf(newTable(items(5))), sink, sinkName: 'upsert', streams }
+  await sync({ pipeline, store })
+  const { schema } = await store.db.selectFrom('stream_contracts').select('schema').executeTakeFirstOrThrow()
+  await store.db
+    .updateTable('stream_contracts')
+    .set({ schema: schema.replace('":', '"z') })
+    .execute()
+  const told = await sync({ pipeline, store }).then(
+    ({ error }) => error,
+    (error: unknown) => error,
+  )
+  expect(told).toMatchObject({
+    code: 'unavailable',
+    message: expect.stringMatching(/p\/items .*damaged.*backup/) as string,
+  })
+})

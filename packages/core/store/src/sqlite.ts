@@ -70,6 +70,14 @@ const explain = (path: string, error: unknown): unknown => {
   if (code === constraint)
     return integrationError('conflict', { what: `the state database refused a row: ${error.message}`, details: {} })
   const known = failures[code]
+  // Our statements fit our tables: SQLite has no checksums, and a name of its own schema may come back as another.
+  if (known === undefined && /no such|has no column|malformed/.test(error.message))
+    return integrationError('unavailable', {
+      what: `the state database ${path} does not hold what this version expects: ${error.message}`,
+      next: 'It is damaged, or of another version: put a backup in its place, or move it away; a new one is made at the next start',
+      details: { cause: 'SQLITE_ERROR' },
+      retryable: false,
+    })
   if (known === undefined)
     return integrationError('internal', { what: `the state database ${path}: ${error.message}`, details: {} })
   return integrationError('unavailable', {

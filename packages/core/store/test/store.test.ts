@@ -249,6 +249,19 @@ test('damage inside the file is told by the query that meets it', async () => {
   })
 })
 
+test('a name of its own schema that came back as another is told as damage', async () => {
+  const file = path.join(await temporaryFolder(), 'state.db')
+  const first = await openStore(file)
+  await sql`ALTER TABLE runs RENAME COLUMN updated_at TO updated_au`.execute(first.db)
+  await first.close()
+  const { db } = await opened(file)
+  await expect(db.insertInto('runs').values(aRun).execute()).rejects.toMatchObject({
+    code: 'unavailable',
+    retryable: false,
+    message: expect.stringMatching(/updated_at.*put a backup in its place/) as string,
+  })
+})
+
 test('a full disk is told as such, and goes away', async () => {
   const { db } = await opened(path.join(await temporaryFolder(), 'state.db'))
   const { rows } = await sql<{ page_count: number }>`PRAGMA page_count`.execute(db)
