@@ -175,8 +175,11 @@ const leaveWay = async (base: string, name: string): Promise<void> => {
   for (const folder of foldersOf(name)) if (folder !== '') await rmdir(path.join(base, folder)).catch(() => undefined)
 }
 
-/** Replaces the manifest in one step: readers see the old one or the new one. */
-export const writeManifest = async (directory: string, value: FolderManifest): Promise<void> => {
+/**
+ * Replaces the manifest in one step: readers see the old one or the new one, and so does who comes after a power cut. `lasts`: then it is the new one, as it has to be before anything is moved or
+ * removed that the old one lists; it costs another sync.
+ */
+export const writeManifest = async (directory: string, value: FolderManifest, lasts = true): Promise<void> => {
   const temporary = path.join(directory, `${manifestName}.new`)
   const handle = await open(temporary, 'w')
   try {
@@ -186,7 +189,7 @@ export const writeManifest = async (directory: string, value: FolderManifest): P
     await handle.close()
   }
   await rename(temporary, path.join(directory, manifestName))
-  await syncFolder(directory)
+  if (lasts) await syncFolder(directory)
 }
 
 /** The names in a folder and in those of its partitions, with `/` between. `drop`: folders that a process which died made and did not fill are removed. */

@@ -151,6 +151,8 @@ const folderWriter = (open: Open, found: FolderManifest | undefined): Writer<Any
   let broken: unknown
   // There are parts to be moved out of the staging folder.
   let untidy = true
+  /** The files whose names survive a power cut. */
+  let lasting: ReadonlySet<string> = new Set()
   let disposed = false
   const inTurn = oneByOne()
 
@@ -236,13 +238,14 @@ const folderWriter = (open: Open, found: FolderManifest | undefined): Writer<Any
         try {
           const { parts, unsettled, moved } = await pieces.settle(final)
           const after = committed([...parts], checkpoint, final)
+          untidy ||= moved || final
           // A manifest may list what still stands there: its entries must outlive a power cut as the files do.
-          await syncFolder(path.join(directory, stagedName))
-          await writeManifest(directory, after)
+          if (parts.some(({ file }) => !lasting.has(file))) await syncFolder(path.join(directory, stagedName))
+          lasting = new Set(parts.map(({ file }) => file))
+          await writeManifest(directory, after, untidy)
           manifest = after
           // The commit has happened: what is left to move or remove is done by the next one if it fails here.
-          untidy ||= moved
-          if (untidy || final) await tidy(directory, manifest, unsettled).catch(() => undefined)
+          if (untidy) await tidy(directory, manifest, unsettled).catch(() => undefined)
           untidy = false
         } catch (thrown) {
           // It may have happened: only the next writer, which reads the manifest, can tell.
