@@ -101,7 +101,9 @@ const all = async (
           damage?.file.startsWith('state.db') === true ? undefined : faultsInFile(path.join(task.work, 'state.db'))
         events += lineage?.events ?? 0
         const verdict = lineage?.faults[0] ?? judged
-        const good = ['right', 'typed', 'not met', 'ended by DuckDB, then right', 'torn by DuckDB, told'].includes(verdict)
+        const good = ['right', 'typed', 'not met', 'ended by DuckDB, then right', 'torn by DuckDB, told'].includes(
+          verdict,
+        )
         const what = damage === undefined ? 'calls' : kindOf(damage.file)
         const counts = (outcomes[`${place.lane.name} ${what}`] ??= {})
         counts[good ? verdict : 'wrong'] = (counts[good ? verdict : 'wrong'] ?? 0) + 1
