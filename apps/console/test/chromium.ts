@@ -1,4 +1,6 @@
 import { existsSync } from 'node:fs'
+import axe from 'axe-core'
+import type { Page } from 'playwright-core'
 import { describe } from 'vitest'
 
 const known = [
@@ -30,4 +32,13 @@ export const describeInBrowser = (title: string, body: () => void): void => {
   else if (process.env['ECOKIT_REQUIRE_PEERS'] === '1')
     throw new Error('Chromium is missing: install it, or set CHROMIUM to its path')
   else describe.skip(`${title} [peer chromium is missing]`, body)
+}
+
+/** What axe finds wrong with a page as it stands. */
+export const faults = async (page: Page): Promise<readonly string[]> => {
+  await page.evaluate(axe.source)
+  const found = await page.evaluate(() =>
+    (globalThis as unknown as { axe: { run(): Promise<axe.AxeResults> } }).axe.run(),
+  )
+  return found.violations.map((violation) => `${violation.id}: ${violation.nodes.map((node) => node.html).join(' ')}`)
 }

@@ -1,18 +1,9 @@
-import axe from 'axe-core'
 import { chromium, type Browser, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { describeInBrowser, launchOptions } from './chromium.ts'
+import { describeInBrowser, faults, launchOptions } from './chromium.ts'
 import { openStage } from './stage.ts'
 
 type Stage = Awaited<ReturnType<typeof openStage>>
-
-const faults = async (page: Page): Promise<readonly string[]> => {
-  await page.evaluate(axe.source)
-  const found = await page.evaluate(() =>
-    (globalThis as unknown as { axe: { run(): Promise<axe.AxeResults> } }).axe.run(),
-  )
-  return found.violations.map((violation) => `${violation.id}: ${violation.nodes.map((node) => node.html).join(' ')}`)
-}
 
 describeInBrowser('the console', () => {
   let stage: Stage

@@ -1,14 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import axe from 'axe-core'
 import { consoleDirectory } from '@ecokit/console'
 import { local } from '@ecokit/connector-local'
 import { openEcosystem, openServer } from '@ecokit/server'
 import { chromium, type Browser, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { slow, startSlow } from '../../../packages/host/server/test/slow.ts'
-import { describeInBrowser, launchOptions } from './chromium.ts'
+import { describeInBrowser, faults, launchOptions } from './chromium.ts'
 
 /** The machine may be busy. */
 const slowly = { timeout: 15_000 }
@@ -47,14 +46,6 @@ pipelines:
       rmSync(folder, { recursive: true, force: true, maxRetries: 10 })
     },
   }
-}
-
-const faults = async (page: Page): Promise<readonly string[]> => {
-  await page.evaluate(axe.source)
-  const found = await page.evaluate(() =>
-    (globalThis as unknown as { axe: { run(): Promise<axe.AxeResults> } }).axe.run(),
-  )
-  return found.violations.map((violation) => `${violation.id}: ${violation.nodes.map((node) => node.html).join(' ')}`)
 }
 
 describeInBrowser('a run that goes on, in the console', () => {

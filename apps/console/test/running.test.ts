@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import axe from 'axe-core'
 import { consoleDirectory } from '@ecokit/console'
 import { local } from '@ecokit/connector-local'
 import { openEcosystem, openServer } from '@ecokit/server'
@@ -9,7 +8,7 @@ import { chromium, type Browser, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { checkState } from '../../../packages/core/flow/test/openlineage.ts'
 import { shopOf, startShop } from '../../../packages/host/server/test/shop.ts'
-import { describeInBrowser, launchOptions } from './chromium.ts'
+import { describeInBrowser, faults, launchOptions } from './chromium.ts'
 
 const token = 'token-of-the-stage-0123456789abcdef'
 const yaml = (url: string, database: string): string => `version: 1
@@ -55,14 +54,6 @@ const openStage = async () => {
       rmSync(folder, { recursive: true, force: true, maxRetries: 10 })
     },
   }
-}
-
-const faults = async (page: Page): Promise<readonly string[]> => {
-  await page.evaluate(axe.source)
-  const found = await page.evaluate(() =>
-    (globalThis as unknown as { axe: { run(): Promise<axe.AxeResults> } }).axe.run(),
-  )
-  return found.violations.map((violation) => `${violation.id}: ${violation.nodes.map((node) => node.html).join(' ')}`)
 }
 
 describeInBrowser('running pipelines in the console', () => {

@@ -43,12 +43,12 @@ const isForgotten = (error: unknown): error is IntegrationError<'invalid_input'>
   isIntegrationError(error, 'invalid_input') && error.details.field === 'checkpoint'
 
 const startAnew = (
-  { partner, message, details }: IntegrationError<'invalid_input'>,
-  { table }: RunStream,
+  { partner, details }: IntegrationError<'invalid_input'>,
+  { stream, table }: RunStream,
 ): IntegrationError =>
   integrationError('invalid_input', {
     partner,
-    what: message,
+    what: `${stream}: its source no longer knows the checkpoint, and to append everything again would double rows`,
     next: `Give the stream another table than ${table}, which is then filled from the beginning`,
     details,
   })
