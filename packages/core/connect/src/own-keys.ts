@@ -7,6 +7,8 @@ const [leftOut, shownKey] = ['__proto__', '\ue000__proto__']
 /** Plain objects are made again, each with its own members alone where they are `bare`; all else is as it was. */
 const again = (value: unknown, bare: boolean, from: string, to: string): unknown => {
   if (Array.isArray(value)) return value.map((item) => again(item, bare, from, to))
+  // Code in the schema may have made a text of the key that it was shown.
+  if (typeof value === 'string' && from === shownKey) return value.replaceAll(from, to)
   if (typeof value !== 'object' || value === null) return value
   const prototype = Object.getPrototypeOf(value) as object | null
   if (prototype !== null && prototype !== Object.prototype) return value
@@ -32,7 +34,8 @@ const looksFor = (schema: z.ZodType): { readonly maps: boolean; readonly inherit
       found.inherited ||= Object.keys(properties).some((name) => name in Object.prototype)
     Object.values(node).forEach(walk)
   }
-  walk(jsonSchema(schema))
+  // What goes in: what code makes of it has no schema.
+  walk(jsonSchema(schema, 'input'))
   return found
 }
 

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { defineConnector, stream } from '@ecokit/contracts'
 import type { AnyRecord, InvalidRecord } from '@ecokit/contracts'
 import { connect } from '../src/index.ts'
+import { openGate } from '../src/own-keys.ts'
 import { rowsOf } from './rest-support.ts'
 
 const Row = z.object({
@@ -44,4 +45,9 @@ test('a stream that is read by code loses no key of a map, and takes nothing tha
     '{"id":4,"tags":{}}',
   ])
   expect(refused).toMatchObject([{ field: 'tags.__proto__.n', record: { id: 3 } }])
+})
+
+test('what code in a schema makes of a map has the key under its own name', () => {
+  const gate = openGate(z.object({ made: z.record(z.string(), z.int()).transform((map) => Object.keys(map).join()) }))
+  expect(gate({ made: JSON.parse('{"__proto__":1,"b":2}') as object })).toEqual({ value: { made: '__proto__,b' } })
 })
