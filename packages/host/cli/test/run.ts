@@ -49,6 +49,8 @@ export const start = (
   program = bin,
 ): Started => {
   const started = waiting(cwd, args, env, program)
+  // A process may end before it has read what it was given.
+  started.child.stdin?.on('error', () => undefined)
   started.child.stdin?.end(input)
   return started
 }

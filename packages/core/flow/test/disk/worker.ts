@@ -22,6 +22,8 @@ export const openWorker = (shim: string | undefined) => {
     })
     child = started
     wrong = ''
+    // That it ended is told where its answer is awaited.
+    started.stdin.on('error', () => undefined)
     started.stderr.on('data', (text: Buffer) => (wrong = (wrong + text.toString()).slice(-4000)))
     lines = createInterface({ input: started.stdout })[Symbol.asyncIterator]()
     const first = await lines.next()

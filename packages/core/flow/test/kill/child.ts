@@ -17,6 +17,7 @@ import { shop } from './source.ts'
 
 const trace = 3
 let plan: Life['kill']
+let dying: NodeJS.Timeout | undefined
 let seen = new Map<Phase, number>()
 let current = 0
 
@@ -30,7 +31,7 @@ const pass = (phase: Phase): void => {
   seen.set(phase, times)
   if (plan?.phase !== phase || plan.nth !== times) return
   if (plan.delayMs === 0) die()
-  else setTimeout(die, plan.delayMs)
+  else dying = setTimeout(die, plan.delayMs)
 }
 
 const rename = fs.rename.bind(fs)
@@ -172,5 +173,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const wrong = await live(life).catch((error: unknown) =>
     error instanceof Error ? (error.stack ?? error.message) : String(error),
   )
+  // Whoever has answered lives on, and takes the next order.
+  clearTimeout(dying)
   console.log(JSON.stringify({ wrong }))
 }

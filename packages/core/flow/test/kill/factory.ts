@@ -6,7 +6,7 @@ import { phases, type Life, type Phase } from './life.ts'
 
 /** Compiled modules, written by processes that end by themselves: halves what each start costs. */
 const compiled = fileURLToPath(new URL('../../.cache/compiled', import.meta.url))
-const script = fileURLToPath(new URL('child.ts', import.meta.url))
+const liveScript = fileURLToPath(new URL('child.ts', import.meta.url))
 
 /** How a life ended: by itself, with what was wrong if anything, or by SIGKILL in a phase of one of its streams. */
 export type End =
@@ -21,7 +21,7 @@ interface Process {
   live(life: Life, killAfterMs: number | undefined): Promise<End>
 }
 
-const start = (): Process => {
+const start = (script: string): Process => {
   const child = spawn(process.execPath, ['--no-warnings', script], {
     stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
     env: { ...process.env, NODE_COMPILE_CACHE: compiled },
@@ -36,6 +36,8 @@ const start = (): Process => {
     wake()
   })
   errors.on('data', (text: Buffer) => (wrong += text.toString()))
+  // A process that ended between two lives takes no order any more: that it has ended is told where its answer is awaited.
+  child.stdin.on('error', () => undefined)
   trace?.on('data', (bytes: Buffer) => (last = [bytes.at(-2) ?? 0, bytes.at(-1) ?? 0]))
   const closed = once(child, 'close').then(() => wake())
   const line = async (): Promise<string | undefined> => {
@@ -63,6 +65,8 @@ const start = (): Process => {
       const timer = killAfterMs === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), killAfterMs)
       const text = await line()
       clearTimeout(timer)
+      // The signal can cross the answer: then the life ended by itself, and the process is gone all the same.
+      if (child.killed) await closed
       if (text !== undefined) return { killed: false, ...(JSON.parse(text) as { readonly wrong: string }) }
       await closed
       if (child.signalCode !== 'SIGKILL' || wrong !== '')
@@ -74,11 +78,11 @@ const start = (): Process => {
 }
 
 /** Keeps processes ready that have loaded everything, so that a kill costs no waiting for the next one. */
-export const openFactory = (spares = availableParallelism()) => {
+export const openFactory = (spares = availableParallelism(), script = liveScript) => {
   let waiting: Process[] = []
   const all = new Set<ChildProcess>()
   const make = (): Process => {
-    const made = start()
+    const made = start(script)
     all.add(made.child)
     made.child.once('close', () => all.delete(made.child))
     return made
@@ -87,7 +91,7 @@ export const openFactory = (spares = availableParallelism()) => {
     while (waiting.length < spares) waiting.push(make())
     const process = waiting.shift() ?? make()
     const end = await process.live(life, killAfterMs)
-    if (end.killed || process.child.exitCode !== null) return end
+    if (end.killed || process.child.killed || process.child.exitCode !== null) return end
     waiting.unshift(process)
     return end
   }
