@@ -1,4 +1,4 @@
-import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { expect, test } from 'vitest'
 import type { AnyRecord } from '@ecokit/contracts'
@@ -127,6 +127,102 @@ for (const format of formats) {
     expect((await discoverAll(connection)).map(({ name }) => name)).toEqual(['t'])
   })
 }
+
+test('parquet: records of many commits become one file, and each commit is read at once', async () => {
+  const { connection, folder } = await openBoth()
+  // A column that is JSON, so that there is no other way than through records.
+  const loose = table({ id: { type: 'integer' }, extra: {} }, ['id'])
+  const row = (id: number) => ({ id, extra: { [`n${id}`]: [id, 'é', null] } })
+  const writer = await openWriter(connection, writing(loose), 'parquet')
+  const staged = () => readdir(path.join(folder, 't', '_staged'))
+  let expected: AnyRecord[] = []
+  for (let page = 1; page <= 3; page += 1) {
+    const rows = [row(page * 2), row(page * 2 + 1)]
+    expected = [...expected, ...rows]
+    await writer.write(records(...rows))
+    await writer.commit({ page })
+    expect(await readAll(connection)).toEqual(expected)
+    expect(await writer.query?.('SELECT count(*)::INTEGER AS n FROM {table}')).toEqual([{ n: page * 2 }])
+  }
+  expect(await staged()).toEqual(['part-000001-0.rows', 'part-000001-1.rows', 'part-000001-2.rows'])
+  expect(await parts(folder)).toEqual([])
+  // As a process that died leaves it: the next writer makes a part of it.
+  const died = await temporaryFolder()
+  await cp(folder, died, { recursive: true, filter: (name) => !name.includes('_lock') })
+  const after = open({ folder: died })
+  expect(await readAll(after)).toEqual(expected)
+  const next = await openWriter(after, writing(loose), 'parquet')
+  expect(await next.resumesFrom()).toEqual({ page: 3 })
+  expect(await parts(died)).toEqual(['part-000001.parquet'])
+  await next.write(records(row(99)))
+  await next.commit({ page: 4 }, { final: true })
+  expect(await parts(died)).toEqual(['part-000001.parquet', 'part-000002.parquet'])
+  expect(await readAll(after)).toEqual([...expected, row(99)])
+
+  await writer.write(records(row(8)))
+  await writer.commit({ page: 4 }, { final: true })
+  expect(await staged()).toEqual([])
+  expect(await parts(folder)).toEqual(['part-000001.parquet'])
+  expect(await readAll(connection)).toEqual([...expected, row(8)])
+})
+
+test('parquet: an overwrite of many commits that was cut off goes on, into one file', async () => {
+  const { connection, folder } = await openBoth()
+  await put(connection, writing(runs), [{ id: 'old', value: 0 }], 'parquet')
+  const overwrite = writing(runs, { disposition: 'overwrite' })
+  const first = await openWriter(connection, overwrite, 'parquet')
+  for (const page of [1, 2]) {
+    await first.write(records({ id: `first ${page}`, value: page }))
+    await first.commit({ page })
+  }
+  const died = await temporaryFolder()
+  await cp(folder, died, { recursive: true, filter: (name) => !name.includes('_lock') })
+  const after = open({ folder: died })
+  const second = await openWriter(after, overwrite, 'parquet')
+  expect(await second.resumesFrom()).toEqual({ page: 2 })
+  for (const page of [3, 4]) {
+    await second.write(records({ id: `second ${page}`, value: page }))
+    await second.commit({ page })
+    expect(await readAll(after)).toEqual([{ id: 'old', value: 0 }])
+  }
+  await second.commit({ page: 5 }, { final: true })
+  expect((await readAll(after)).map(({ id }) => id)).toEqual(['first 1', 'first 2', 'second 3', 'second 4'])
+  expect(await parts(died)).toHaveLength(2)
+  expect(await readdir(path.join(died, 't', '_staged'))).toEqual([])
+})
+
+test('parquet: rows of a commit that the disk did not keep are told, by readers and by writers', async () => {
+  const { connection, folder } = await openBoth()
+  const writer = await openWriter(connection, writing(runs), 'parquet')
+  for (const page of [1, 2]) {
+    await writer.write(records({ id: `page ${page}`, value: page }))
+    await writer.commit({ page })
+  }
+  const died = await temporaryFolder()
+  await cp(folder, died, { recursive: true, filter: (name) => !name.includes('_lock') })
+  const file = path.join(died, 't', '_staged', 'part-000001-0.rows')
+  const bytes = await readFile(file)
+  bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1
+  await writeFile(file, bytes)
+  const damaged = { code: 'invalid_data', message: expect.stringContaining(`${file} is damaged`) as string }
+  await expect(readAll(open({ folder: died }))).rejects.toMatchObject(damaged)
+  await expect(openWriter(open({ folder: died }), writing(runs), 'parquet')).rejects.toMatchObject(damaged)
+  await put(open({ folder: died }), writing(runs, { disposition: 'overwrite' }), [{ id: 'new', value: 1 }], 'parquet')
+  expect(await readAll(open({ folder: died }))).toEqual([{ id: 'new', value: 1 }])
+})
+
+test('parquet: a part of very many small commits is closed before its readers have to open too many files', async () => {
+  const { connection, folder } = await openBoth()
+  const writer = await openWriter(connection, writing(runs), 'parquet')
+  for (let page = 0; page < 300; page += 1) {
+    await writer.write(records({ id: `page ${page}`, value: page }))
+    await writer.commit({ page })
+  }
+  expect(await parts(folder)).toEqual(['part-000001.parquet'])
+  expect((await readAll(connection)).map(({ value }) => value)).toEqual(Array.from({ length: 300 }, (_, page) => page))
+  await writer[Symbol.asyncDispose]()
+  expect(await parts(folder)).toEqual(['part-000001.parquet', 'part-000002.parquet'])
+})
 
 test('a size of parts that makes no sense is refused', async () => {
   const folder = await temporaryFolder()

@@ -232,17 +232,26 @@ for (const format of formats) {
           const all = found.map((one, id) => ({ id, ...one }))
           const by = [`${unit}(at)`, 'name', 'whole']
           const [byRecords, byLines] = [await connections(by), await connections(by)]
-          await put(byRecords.connection, writing(described), all, format)
-          const writer = await openWriter(byLines.connection, writing(described), format)
-          await writer.write(lines(all))
-          await writer.commit(undefined, { final: true })
-          await writer[Symbol.asyncDispose]()
+          const batchOf = { records: (given: readonly AnyRecord[]) => records(...given), lines }
+          for (const [way, { connection }] of [
+            ['records', byRecords],
+            ['lines', byLines],
+          ] as const) {
+            const writer = await openWriter(connection, writing(described), format)
+            // A commit for each, as for slow pages.
+            for (const one of all) {
+              await writer.write(batchOf[way]([one]))
+              await writer.commit({ page: one.id })
+            }
+            await writer.commit(undefined, { final: true })
+            await writer[Symbol.asyncDispose]()
+          }
           expect(sorted(await readAll(byLines.connection))).toEqual(all)
           expect(sorted(await readAll(byRecords.connection))).toEqual(all)
           expect((await folders(byLines.folder)).toSorted()).toEqual((await folders(byRecords.folder)).toSorted())
           const length = { year: 4, month: 7, day: 10, hour: 13 }[unit]
           const values = all.map(({ at, name, whole }) => JSON.stringify([at.slice(0, length), name, whole]))
-          expect(await files(byLines.folder)).toHaveLength(new Set(values).size)
+          for (const { folder } of [byRecords, byLines]) expect(await files(folder)).toHaveLength(new Set(values).size)
         },
       ),
       { numRuns: 4, seed: 20_261_122 },

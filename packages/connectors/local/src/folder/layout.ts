@@ -1,10 +1,9 @@
 import { createReadStream } from 'node:fs'
-import { open, readFile, readdir, rename, rm, rmdir, stat, truncate } from 'node:fs/promises'
+import { open, readFile, readdir, rename } from 'node:fs/promises'
 import path from 'node:path'
 import { crc32 } from 'node:zlib'
 import { fromJson, integrationError, toJson } from '@ecokit/contracts'
 import { z } from 'zod'
-import { makeFolder } from '../make-folder.ts'
 
 export const formats = ['parquet', 'csv', 'ndjson'] as const
 export type Format = (typeof formats)[number]
@@ -19,9 +18,17 @@ export const manifestName = '_manifest.json'
 /** Where parts are written; a part that the manifest lists is moved out of it. */
 export const stagedName = '_staged'
 export const lockName = '_lock.duckdb'
-/** In a partitioned table parts stand in folders such as `day=2024-01-01`. `.lines`: committed lines of NDJSON that wait in the staging folder to become Parquet, or to be put into such folders. */
-export const partPattern = /^(?:[\w-]+=[^/\\]*\/)*part-\d{6,}(?:-\d+)?\.(?:parquet|csv|ndjson|lines)$/
+/**
+ * In a partitioned table parts stand in folders such as `day=2024-01-01`. Committed rows of a part that is being filled wait in the staging folder: `.lines`, lines of NDJSON that become Parquet or are put
+ * into such folders; `.rows`, the rows of one commit as Parquet, of which many become one file.
+ */
+export const partPattern = /^(?:[\w-]+=[^/\\]*\/)*part-\d{6,}(?:-\d+)?\.(?:parquet|csv|ndjson|lines|rows)$/
 export const isLines = (file: string): boolean => file.endsWith('.lines')
+export const isRows = (file: string): boolean => file.endsWith('.rows')
+/** A committed file that is not in its lasting form. */
+export const waits = (file: string): boolean => isLines(file) || isRows(file)
+/** The name, without ending, of the piece that a file is of. */
+export const pieceOf = (file: string): string => /^part-\d+/.exec(path.basename(file))?.[0] ?? ''
 
 // `bytes`: of a part that is still being filled, those that are committed. `crc`: of those bytes, for a disk that gives back something else.
 const part = z.strictObject({
@@ -127,11 +134,12 @@ export const damageOf = async (file: string, { bytes, crc }: Part): Promise<stri
   }
 }
 /** Whose table a part belongs to, for what is said about it. */
-interface Owner {
+export interface Owner {
   readonly partner: string
   readonly table: string
 }
-const damaged = (file: string, part: Part, { partner, table }: Owner, damage: string) =>
+/** The error for a part that the disk did not keep. */
+export const damaged = (file: string, part: Part, { partner, table }: Owner, damage: string) =>
   integrationError('invalid_data', {
     partner,
     what: `table ${table}: ${file} is damaged: ${damage}`,
@@ -162,7 +170,7 @@ export const syncFolder = async (folder: string): Promise<void> => {
 }
 
 /** The folders from the one that a file stands in up to `base`, for a name with `/` between. */
-const foldersOf = (name: string): readonly string[] => {
+export const foldersOf = (name: string): readonly string[] => {
   const parts = name.split('/').slice(0, -1)
   return [...parts.map((_part, index) => parts.slice(0, parts.length - index).join('/')), '']
 }
@@ -170,11 +178,6 @@ const foldersOf = (name: string): readonly string[] => {
 export const syncWays = async (base: string, names: readonly string[]): Promise<void> => {
   for (const folder of new Set(names.flatMap(foldersOf))) await syncFolder(path.join(base, folder))
 }
-/** Removes the folders of partitions in which a file was the last. */
-const leaveWay = async (base: string, name: string): Promise<void> => {
-  for (const folder of foldersOf(name)) if (folder !== '') await rmdir(path.join(base, folder)).catch(() => undefined)
-}
-
 /**
  * Replaces the manifest in one step: readers see the old one or the new one, and so does who comes after a power cut. `lasts`: then it is the new one, as it has to be before anything is moved or
  * removed that the old one lists; it costs another sync.
@@ -190,96 +193,4 @@ export const writeManifest = async (directory: string, value: FolderManifest, la
   }
   await rename(temporary, path.join(directory, manifestName))
   if (lasts) await syncFolder(directory)
-}
-
-/** The names in a folder and in those of its partitions, with `/` between. `drop`: folders that a process which died made and did not fill are removed. */
-const filesUnder = async (folder: string, drop: boolean, within = ''): Promise<readonly string[]> => {
-  const found: string[] = []
-  for (const name of await namesIn(path.join(folder, within))) {
-    if (!name.includes('=')) {
-      found.push(`${within}${name}`)
-      continue
-    }
-    const inside = await filesUnder(folder, drop, `${within}${name}/`)
-    if (inside.length === 0 && drop) await rmdir(path.join(folder, within, name)).catch(() => undefined)
-    found.push(...inside)
-  }
-  return found
-}
-
-/** Brings the files in line with the manifest: moves the parts that it lists out of the staging folder and removes those that it does not know. Those in `unsettled`, by name without ending, are left alone. */
-export const tidy = async (
-  directory: string,
-  value: FolderManifest | undefined,
-  unsettled: ReadonlySet<string> = new Set(),
-): Promise<void> => {
-  const staged = path.join(directory, stagedName)
-  const listed = new Set(value?.parts.map(({ file }) => file))
-  const waiting = new Set(value?.pass?.parts.map(({ file }) => file))
-  // What is unsettled may be on its way into a folder just now.
-  const settled = unsettled.size === 0
-  let moved = false
-  for (const name of await filesUnder(staged, settled)) {
-    const piece = /^part-\d+/.exec(path.basename(name))?.[0] ?? ''
-    if (unsettled.has(piece) || (listed.has(name) && isLines(name))) continue
-    if (listed.has(name)) {
-      const target = path.join(directory, name)
-      if (name.includes('/')) await makeFolder(path.dirname(target))
-      await rename(path.join(staged, name), target)
-      if (name.includes('/')) await syncWays(directory, [name])
-      moved = true
-    } else if (!waiting.has(name)) await rm(path.join(staged, name), { recursive: true, force: true })
-    else continue
-    if (settled) await leaveWay(staged, name)
-  }
-  for (const name of await filesUnder(directory, true))
-    if ((partPattern.test(name) && !listed.has(name)) || name === `${manifestName}.new`) {
-      await rm(path.join(directory, name), { force: true })
-      await leaveWay(directory, name)
-    }
-  if (moved) await syncFolder(directory)
-}
-
-/** Ends what a writer left unfinished: cuts off what was written behind the last commit, makes parts of lines that wait, and tidies. Gives the manifest as it is then. */
-export const restore = async (
-  directory: string,
-  found: FolderManifest | undefined,
-  fold: (part: Part, schema: FolderManifest['schema']) => Promise<readonly Part[]>,
-  /** `replaced`: damage does not matter, because all of it is about to go. */
-  about: Owner & { readonly replaced: boolean },
-): Promise<FolderManifest | undefined> => {
-  const staged = path.join(directory, stagedName)
-  const ended = async (parts: readonly Part[], as: FolderManifest['schema']): Promise<Part[]> => {
-    const done: Part[] = []
-    for (const one of parts) {
-      const file = path.join(staged, one.file)
-      const size = (await stat(file).catch(() => undefined))?.size
-      const there = size ?? (await stat(path.join(directory, one.file)).catch(() => undefined))?.size ?? 0
-      const damage =
-        there < one.bytes
-          ? `it has ${there} bytes of ${one.bytes}`
-          : isLines(one.file)
-            ? await damageOf(file, one)
-            : undefined
-      if (damage !== undefined) {
-        if (!about.replaced) throw damaged(file, one, about, damage)
-        done.push(one)
-        continue
-      }
-      if (size !== undefined && size > one.bytes && !one.file.endsWith('.parquet')) await truncate(file, one.bytes)
-      done.push(...(isLines(one.file) ? await fold(one, as) : [one]))
-    }
-    return done
-  }
-  let manifest = found
-  if (found !== undefined) {
-    const parts = await ended(found.parts, found.schema)
-    const pass = found.pass && { ...found.pass, parts: await ended(found.pass.parts, found.pass.schema) }
-    if ([...found.parts, ...(found.pass?.parts ?? [])].some(({ file }) => isLines(file))) {
-      manifest = { ...found, parts, ...(pass !== undefined && { pass }) }
-      await writeManifest(directory, manifest)
-    }
-  }
-  await tidy(directory, manifest)
-  return manifest
 }

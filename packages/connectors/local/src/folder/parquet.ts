@@ -101,6 +101,13 @@ export const writeParquet = async (
   return checkedParts(folder, found, rows)
 }
 
+/** Makes one part of the rows of many commits, which wait in files beside it, in their order. */
+export const foldRows = (table: ParquetTable, waiting: readonly Part[], file: string): Promise<readonly Part[]> => {
+  const files = waiting.map((part) => literal(path.join(path.dirname(file), part.file).replace(/[*?[]/g, '[$&]')))
+  const rows = waiting.reduce((sum, part) => sum + part.rows, 0)
+  return writeParquet(table, `SELECT * FROM read_parquet([${files.join(', ')}], hive_partitioning = false)`, file, rows)
+}
+
 /** Makes Parquet of a segment of proven lines. */
 export const foldParquet = async (
   table: ParquetTable,

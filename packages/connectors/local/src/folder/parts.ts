@@ -4,7 +4,7 @@ import { crc32 } from 'node:zlib'
 import { identifiers } from '@ecokit/connect/writing'
 import { openSegment } from '../segments.ts'
 import { openStage } from '../stage.ts'
-import { writeParquet } from './parquet.ts'
+import { foldRows, writeParquet } from './parquet.ts'
 import { textForm } from './text.ts'
 import type { Stored } from '../values.ts'
 import type { Format, Part } from './layout.ts'
@@ -21,8 +21,8 @@ export interface PartWriter {
   readonly bytes: () => number
   /** Of lines that wait to become parts: what was written so far, by what the file holds. */
   readonly seen?: () => Part
-  /** Makes what was written so far survive a power cut, and goes on. Absent: a commit must finish the part. */
-  readonly sync?: () => Promise<Part>
+  /** Makes what was written so far survive a power cut, and goes on; gives the files that hold it. */
+  readonly sync: () => Promise<readonly Part[]>
   /** Closes the file; it is safe on the disk, but for lines that wait, which are read once more. */
   readonly finish: () => Promise<readonly Part[]>
   /** Closes the file as it is. */
@@ -53,7 +53,7 @@ const textPart = async (
   const sync = async () => {
     await flush()
     await handle.sync()
-    return { file: path.basename(file), rows, bytes, crc }
+    return [{ file: path.basename(file), rows, bytes, crc }]
   }
   return {
     add: async (added) => {
@@ -78,9 +78,9 @@ const textPart = async (
     bytes: () => bytes + buffer.length,
     sync,
     finish: async () => {
-      const part = await sync()
+      const parts = await sync()
       await handle.close()
-      return [part]
+      return parts
     },
     close: () => handle.close(),
   }
@@ -123,7 +123,7 @@ export const linesPart = async (
     bytes: segment.bytes,
     sync: async () => {
       await segment.sync()
-      return part()
+      return [part()]
     },
     finish: async () => {
       await segment.close()
@@ -142,7 +142,7 @@ const sizeOf = (stored: Stored): number =>
       ? (stored as readonly Stored[]).reduce<number>((sum, item) => sum + sizeOf(item), 8)
       : 8
 
-/** How parts of a format are opened. Parquet goes through a temporary table of the connection and DuckDB's COPY; text is written here, where every character is ours. */
+/** How parts of a format are opened. Parquet goes through a temporary table of the connection and DuckDB's COPY, each commit into a file of its own until the part is full; text is written here, where every character is ours. */
 export const partOpener = async (
   format: Format,
   table: ParquetTable,
@@ -158,7 +158,16 @@ export const partOpener = async (
   const names = identifiers(columns.map(({ name }) => name))
   return async (file) => {
     await stage.clear()
-    let bytes = 0
+    let [bytes, waiting] = [0, [] as readonly Part[]]
+    const query = `SELECT ${names} FROM ${stage.from}`
+    const sync = async () => {
+      await stage.gather()
+      if (stage.rows() === 0) return waiting
+      const beside = `${file.replace(/\.parquet$/, '')}-${waiting.length}.rows`
+      waiting = [...waiting, ...(await writeParquet({ ...table, partitions: [] }, query, beside, stage.rows()))]
+      await stage.clear()
+      return waiting
+    }
     return {
       add: async (rows) => {
         let taken = 0
@@ -171,9 +180,11 @@ export const partOpener = async (
         return taken
       },
       bytes: () => bytes,
+      sync,
       finish: async () => {
+        if (waiting.length > 0) return foldRows(table, await sync(), file)
         await stage.gather()
-        return writeParquet(table, `SELECT ${names} FROM ${stage.from}`, file, stage.rows())
+        return writeParquet(table, query, file, stage.rows())
       },
       close: () => stage.clear(),
     }

@@ -6,6 +6,9 @@ import { linesPart } from './parts.ts'
 import type { OpenPart, PartWriter } from './parts.ts'
 import type { Format, Part } from './layout.ts'
 
+/** A part whose commits wait in so many files is closed, however small they are: whoever reads it opens each of them. */
+const mostFiles = 256
+
 interface Piece {
   /** Its name without the ending. */
   readonly name: string
@@ -138,13 +141,13 @@ export const openPieces = (setting: PiecesSetting): Pieces => {
       }
     },
     settle: async (final) => {
-      if (final || (current !== undefined && current.writer?.sync === undefined)) await end()
+      if (final || (current?.parts?.length ?? 0) >= mostFiles) await end()
       if (final) await folding
       const waiting = pieces.filter(({ settled }) => !settled)
       for (const piece of waiting) {
-        const part = await piece.writer?.sync?.()
+        const parts = await piece.writer?.sync()
         // It may have become Parquet meanwhile.
-        if (part !== undefined && piece.writer !== undefined) piece.parts = [part]
+        if (parts !== undefined && piece.writer !== undefined) piece.parts = parts
       }
       for (const piece of waiting) piece.settled = piece.writer === undefined && piece.parts !== undefined
       return {

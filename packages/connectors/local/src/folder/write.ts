@@ -9,9 +9,18 @@ import { databaseError } from '../errors.ts'
 import { hasKind, lineSource } from '../proven.ts'
 import { rowMaker, sortBatch } from '../rows.ts'
 import { segmentBytes } from '../segments.ts'
-import { lockName, readManifest, restore, stagedName, syncFolder, tableFolder, tidy, writeManifest } from './layout.ts'
+import {
+  isLines,
+  lockName,
+  pieceOf,
+  readManifest,
+  stagedName,
+  syncFolder,
+  tableFolder,
+  writeManifest,
+} from './layout.ts'
 import { foldText } from './fold-text.ts'
-import { foldParquet } from './parquet.ts'
+import { foldParquet, foldRows } from './parquet.ts'
 import { partitionsOf } from './partitions.ts'
 import { partOpener } from './parts.ts'
 import { openPieces } from './pieces.ts'
@@ -19,9 +28,10 @@ import { askFolder } from './query.ts'
 import { listFolder } from './read.ts'
 import { textForm } from './text.ts'
 import { checkFolder, grown, sameColumns } from './target.ts'
+import { restore, tidy } from './tidy.ts'
 import type { Column } from '../columns.ts'
 import type { Segment } from '../segments.ts'
-import type { FolderManifest } from './layout.ts'
+import type { FolderManifest, Part } from './layout.ts'
 import type { Pieces } from './pieces.ts'
 import type { FolderTable } from './read.ts'
 import type { FolderTarget } from './target.ts'
@@ -71,27 +81,29 @@ export const writeFolder = async (target: FolderTarget, options: WriteOptions): 
     const [forRows, forLines] = connections
     if (forRows === undefined || forLines === undefined) throw new Error('no connection')
     const { duck } = database
+    const parquetOf = (of: readonly Column[]) => ({ duck, connection: forLines, columns: of, partitions })
     const fold = (of: readonly Column[]) => {
       if (format !== 'parquet')
         return (segment: Segment, file: string) => foldText({ format, columns: of, partitions }, segment, file)
       const source = lineSource(of)
-      const rows = { duck, connection: forLines, columns: of, partitions }
-      return source && ((segment: Segment, file: string) => foldParquet(rows, source, segment, file))
+      return source && ((segment: Segment, file: string) => foldParquet(parquetOf(of), source, segment, file))
+    }
+    /** Makes lasting parts of what waits of one piece. */
+    const foldPiece = async (waiting: readonly Part[], of: readonly Column[]): Promise<readonly Part[]> => {
+      const lines = waiting.find((part) => isLines(part.file))
+      const file = path.join(staged, `${pieceOf(waiting[0]?.file ?? '')}.${format}`)
+      if (lines === undefined) return foldRows(parquetOf(of), waiting, file)
+      const { rows, bytes } = lines
+      return (await fold(of)?.({ file: path.join(staged, lines.file), rows, bytes, longest: bytes }, file)) ?? waiting
     }
     /** Ends what this writer, or one that died, left behind the last commit. */
-    const end = async (found: FolderManifest | undefined): Promise<FolderManifest | undefined> => {
-      const foldAs = (schema: FolderManifest['schema']) => fold(columnsOf({ name: table.name, schema }, partner))
-      return restore(
+    const end = (found: FolderManifest | undefined): Promise<FolderManifest | undefined> =>
+      restore(
         directory,
         found,
-        async (part, schema) => {
-          const file = path.join(staged, part.file)
-          const segment = { file, rows: part.rows, bytes: part.bytes, longest: part.bytes }
-          return (await foldAs(schema)?.(segment, file.replace(/lines$/, format))) ?? [part]
-        },
+        (waiting, schema) => foldPiece(waiting, columnsOf({ name: table.name, schema }, partner)),
         { partner, table: table.name, replaced: disposition === 'overwrite' },
       )
-    }
     const manifest = await end(before)
     // A decimal may stand in proven lines as a number, and in ours it is a text.
     const takesLines = lineSource(columns) !== undefined && !columns.some(({ type }) => hasKind(type, ['decimal']))
