@@ -13,7 +13,7 @@ import { openWorker, type Worker } from './disk/worker.ts'
 import { openFactory } from './kill/factory.ts'
 import { faultsInFile } from './openlineage.ts'
 import { duckdb, files, type Lane } from './kill/lanes.ts'
-import { openShop, type Shop } from './kill/shop.ts'
+import { openShop, pageRows, type Shop } from './kill/shop.ts'
 import { randomOf } from './kill/torture.ts'
 
 const count = Number(process.env['ECOKIT_CUTS'] ?? 60)
@@ -48,6 +48,14 @@ beforeAll(async () => {
     expect(await factory.live({ ...life, kill: { phase: 'close sink', nth: 1, delayMs: 0 } })).toMatchObject({
       killed: true,
     })
+    // A pass of three pages or more is cut off at its second: what it committed waits to become lasting files.
+    for (const { events } = shop; shop.events <= events + 2 * pageRows;) shop.change(random, false)
+    expect(await factory.live({ ...life, kill: { phase: 'committed, not noted', nth: 2, delayMs: 0 } })).toMatchObject({
+      killed: true,
+      stream: 0,
+    })
+    const waiting = (await readdir(golden, { recursive: true })).filter((file) => file.includes('_staged/part-'))
+    expect(waiting.length > 0).toBe(name !== 'duckdb')
     // What comes after the fault.
     shop.change(random, false)
     places.push({ lane, shop, golden })
