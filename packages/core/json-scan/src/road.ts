@@ -98,10 +98,15 @@ const decimal = (form: Extract<Form, { kind: 'decimal' }>, value: Value, field: 
   return plain.whole.length + plain.fraction.length <= 15 ? text : `"${text}"`
 }
 
-/** A value of any shape as JSON, its numbers as they were written. */
+/** Whole numbers that readers keep digit by digit; beyond a thousand one is an attack. */
+const wholeNumber = /^-?\d{1,1000}$/
+/** A value of any shape as JSON, its numbers as they were written; one that readers would take for Infinity is refused, since no column holds it. */
 const anything = (value: Value, field: string): string => {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value)
-  if (isNumberText(value)) return value.digits
+  if (isNumberText(value))
+    return Number.isFinite(Number(value.digits)) || wholeNumber.test(value.digits)
+      ? value.digits
+      : refuse(field, 'beyond the largest number')
   if (!isObjectValue(value)) return `[${value.map((item, index) => anything(item, below(field, index))).join(',')}]`
   noneTwice(value, field)
   return `{${[...value.entries].map(([key, item]) => `${JSON.stringify(key)}:${anything(item, below(field, key))}`).join(',')}}`

@@ -367,8 +367,8 @@ export const corpus: readonly Case[] = [
     json,
     '1',
     '-0',
-    '1e400',
     '1.50',
+    digits(400),
     '"a"',
     'null',
     'true',
@@ -378,6 +378,7 @@ export const corpus: readonly Case[] = [
     [`${'['.repeat(500)}${']'.repeat(500)}`, `${'['.repeat(500)}${']'.repeat(500)}`],
   ),
   ...refuses(json, 'stands there twice', '{"a":1,"a":2}', '[{"a":{"b":1,"b":1}}]'),
+  ...refuses(json, 'beyond the largest number', '1e400', '-1e999', '{"a":[{"b":1e400}]}', digits(1001)),
   ...refuses(
     json,
     'nested deeper than 512',
