@@ -147,10 +147,10 @@ const hand = (filler: Filler, rows: number, { chunk }: DuckDBDataChunk): void =>
   native.data_chunk_set_size(chunk, rows)
 }
 
-/** Reads a file in pieces that end with a line. */
-const openPieces = (file: string) => {
+/** Reads a segment in pieces that end with a line. */
+const openPieces = ({ file, bytes }: Segment) => {
   const descriptor = openSync(file, 'r')
-  let buffer = Buffer.allocUnsafe(pieceBytes)
+  let buffer = Buffer.allocUnsafe(Math.max(1, Math.min(bytes, pieceBytes)))
   let [from, to] = [0, 0]
   return {
     /** Good until the next call; undefined at the end of the file. */
@@ -180,8 +180,8 @@ const openPieces = (file: string) => {
 }
 
 /** True where the filler reads the first line as it is written; lines in another order of the fields are written again. */
-const takes = (filler: Filler, file: string): boolean => {
-  const pieces = openPieces(file)
+const takes = (filler: Filler, segment: Segment): boolean => {
+  const pieces = openPieces(segment)
   try {
     const lines = pieces.next() ?? new Uint8Array(0)
     const end = lines.indexOf(10)
@@ -227,7 +227,7 @@ export const vectorReader = (columns: readonly Column[]): LineSource | undefined
     const first = idle.pop() ?? openFiller(form)
     idle.push(first)
     const [segment] = segments
-    const ordered = segment === undefined || takes(first, segment.file)
+    const ordered = segment === undefined || takes(first, segment)
     register(duck, connection)
     const open = new Set<() => void>()
     const scan = (): Scan => {
@@ -262,7 +262,7 @@ export const vectorReader = (columns: readonly Column[]): LineSource | undefined
             pieces = undefined
             const segment = waiting.shift()
             if (segment === undefined) end()
-            else pieces = openPieces(segment.file)
+            else pieces = openPieces(segment)
           }
           native.data_chunk_set_size(chunk.chunk, 0)
         },

@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
 import { open, readFile, readdir, rename } from 'node:fs/promises'
 import path from 'node:path'
 import { crc32 } from 'node:zlib'
@@ -113,6 +113,18 @@ export const readManifest = async (directory: string, partner: string): Promise<
   return found
 }
 
+/** Reads the first bytes of a file: their checksum, and how many there were. */
+const sum = async (handle: FileHandle, bytes: number): Promise<{ readonly crc: number; readonly read: number }> => {
+  const chunk = Buffer.allocUnsafe(Math.min(bytes, 4_000_000))
+  let [crc, read] = [0, 0]
+  while (read < bytes) {
+    const { bytesRead } = await handle.read(chunk, 0, Math.min(chunk.length, bytes - read), read)
+    if (bytesRead === 0) break
+    crc = crc32(chunk.subarray(0, bytesRead), crc)
+    read += bytesRead
+  }
+  return { crc, read }
+}
 /** Says what is wrong with the bytes of a part; undefined where nothing is. A part without a checksum is judged by its size. */
 export const damageOf = async (file: string, { bytes, crc }: Part): Promise<string | undefined> => {
   const handle = await open(file, 'r')
@@ -120,15 +132,9 @@ export const damageOf = async (file: string, { bytes, crc }: Part): Promise<stri
     const { size } = await handle.stat()
     if (size < bytes) return `it has ${size} bytes of ${bytes}`
     if (crc === undefined) return undefined
-    const chunk = Buffer.allocUnsafe(Math.min(bytes, 4_000_000))
-    let found = 0
-    for (let at = 0; at < bytes;) {
-      const { bytesRead } = await handle.read(chunk, 0, Math.min(chunk.length, bytes - at), at)
-      if (bytesRead === 0) return `it ends at ${at} of ${bytes} bytes`
-      found = crc32(chunk.subarray(0, bytesRead), found)
-      at += bytesRead
-    }
-    return found === crc ? undefined : 'its bytes are not those that were written'
+    const found = await sum(handle, bytes)
+    if (found.read < bytes) return `it ends at ${found.read} of ${bytes} bytes`
+    return found.crc === crc ? undefined : 'its bytes are not those that were written'
   } finally {
     await handle.close()
   }
@@ -151,11 +157,17 @@ export const checkPart = async (file: string, part: Part, about: Owner): Promise
   const damage = await damageOf(file, part)
   if (damage !== undefined) throw damaged(file, part, about, damage)
 }
-/** The checksum of a whole file. */
-export const crcOf = async (file: string): Promise<number> => {
-  let crc = 0
-  for await (const chunk of createReadStream(file, { highWaterMark: 1_000_000 })) crc = crc32(chunk as Buffer, crc)
-  return crc
+/** Makes a file that was written and closed survive a power cut; gives its size and its checksum. */
+export const syncFile = async (file: string): Promise<{ readonly bytes: number; readonly crc: number }> => {
+  const handle = await open(file, 'r+')
+  try {
+    await handle.sync()
+    const { size } = await handle.stat()
+    const { crc } = await sum(handle, size)
+    return { bytes: size, crc }
+  } finally {
+    await handle.close()
+  }
 }
 
 /** Makes the names in a folder survive a power cut. Windows cannot open folders and does not need it. */
