@@ -336,3 +336,40 @@ test('eight parts are read at once to their end, and each waits for its own page
   expect(read.rows).toHaveLength(16 * 30)
   expect({ asked, late }).toEqual({ asked: 160, late: 0 })
 })
+
+test('with mayLack a part that is not there has no records, and has all of them once it is there', async () => {
+  const { list, posts } = make(5, () => 2)
+  const statuses = new Map([['u/1 ä', 404]])
+  const { url } = await serve(({ path, query }) => {
+    const from = Number(query['after'] ?? 0)
+    if (path === '/users') return { body: slice(list, from, 3) }
+    const login = decodeURIComponent(path.split('/')[2] ?? '')
+    const status = statuses.get(login)
+    if (status !== undefined) return { status, body: {} }
+    return {
+      body: slice(
+        (posts.get(login) ?? []).filter(({ at }) => at >= (query['since'] ?? '')),
+        from,
+        3,
+      ),
+    }
+  })
+  const partitions = { parent: 'users', fields: { user: 'login' } }
+  const strict = openStreams(url, streams())
+  const lenient = openStreams(url, streams({ partitions: { ...partitions, mayLack: true } }))
+  const read = (from: typeof strict, options = {}) => readAll(from, 'posts', options)
+  await expect(read(strict)).rejects.toMatchObject({ code: 'not_found' })
+  const first = await read(lenient)
+  const idsOf = (users: readonly number[]) => users.flatMap((user) => [`${user}.0`, `${user}.1`])
+  expect(ids(first.rows).toSorted()).toEqual(idsOf([0, 2, 3, 4]))
+  statuses.set('u/0 ä', 410)
+  statuses.delete('u/1 ä')
+  const { checkpoint } = first
+  // Those that were known give what is at the cursor again; the one that was not is read from its beginning.
+  expect(ids((await read(lenient, { checkpoint })).rows).toSorted()).toEqual(['1.0', '1.1', '4.1'])
+  statuses.set('u/0 ä', 403)
+  await expect(read(lenient, { checkpoint })).rejects.toMatchObject({ code: 'forbidden' })
+  for (const { login } of list) statuses.set(login, 404)
+  await expect(read(lenient)).rejects.toMatchObject({ code: 'not_found' })
+  await expect(read(lenient, { partition: 'u/2 ä' })).rejects.toMatchObject({ code: 'not_found' })
+})

@@ -29,8 +29,12 @@ export type TimeForm = 'iso' | 'date' | 'epoch_ms' | 'epoch_s'
 
 /** How a stream is cut into parts that are read side by side, within the partner's limits; each part keeps its own place in the checkpoint. */
 export type RestPartitions =
-  /** One part for each record of another stream that is declared like this: `fields` names the parameters (`{name}` in path, query and body) and the parent's fields that they come from. */
-  | { readonly parent: string; readonly fields: Readonly<Record<string, string>> }
+  /**
+   * One part for each record of another stream that is declared like this: `fields` names the parameters (`{name}` in path, query and body) and the parent's fields that they come from. `mayLack`: a part
+   * that the partner does not find (404, 410) has no records, as where the parent lists what has been deleted; it is asked again in the next pass, for all that it has then. Where not one part is found, the
+   * pass fails. Whatever else a part answers fails the pass, a 403 as well: what may not be read is not gone.
+   */
+  | { readonly parent: string; readonly fields: Readonly<Record<string, string>>; readonly mayLack?: boolean }
   /** One part for each window of time from `from` on (ISO 8601), sent as `since` (inclusive) and `until` (exclusive). With a cursor, a read goes on in the window in which it stands. */
   | {
       readonly windowMs: number

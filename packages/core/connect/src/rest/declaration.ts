@@ -96,7 +96,7 @@ const build = () => {
     }).optional(),
     partitions: z
       .union([
-        only({ parent: name, fields: texts }),
+        only({ parent: name, fields: texts, mayLack: yes.optional() }),
         only({
           windowMs: size,
           from: z.custom<string>(

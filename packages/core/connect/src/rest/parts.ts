@@ -1,5 +1,5 @@
-import { integrationError, toJson } from '@ecokit/contracts'
-import type { AnyRecord, Batch, RestParameter, RestPartitions } from '@ecokit/contracts'
+import { integrationError, isIntegrationError, toJson } from '@ecokit/contracts'
+import type { AnyRecord, Batch, IntegrationError, RestParameter, RestPartitions } from '@ecokit/contracts'
 import { recordLines } from '../lines.ts'
 import { digest } from '../reading.ts'
 import { sentTime } from './cursor.ts'
@@ -141,6 +141,9 @@ export const readParts = async function* (reading: Reading, read: Read): AsyncGe
     !finished.has(key) &&
     (at === undefined || resumed.part === undefined || at >= Number(resumed.part))
   let matched = wanted === undefined
+  const mayLack = 'parent' in partitions && partitions.mayLack === true
+  let anyThere = finished.size > 0
+  let lacking: IntegrationError | undefined
   const left = async function* (signal: AbortSignal): AsyncGenerator<Part> {
     const all =
       windows === undefined
@@ -162,8 +165,18 @@ export const readParts = async function* (reading: Reading, read: Read): AsyncGe
     const { values, parameters } = askedOf(reading, bounds, part.fields)
     const asked: Asked = { values, parameters: [...parameters, ...part.parameters] }
     const seen = sieve(reading, bounds, undefined)
-    for await (const page of pages(asked, resumed.places?.[part.key], () => asked, signal))
-      yield { ...page, rows: seen.keep(page.rows), highest: seen.highest() }
+    let isThere = false
+    try {
+      for await (const page of pages(asked, resumed.places?.[part.key], () => asked, signal)) {
+        isThere = true
+        anyThere = true
+        yield { ...page, rows: seen.keep(page.rows), highest: seen.highest() }
+      }
+    } catch (error) {
+      if (!mayLack || isThere || !isIntegrationError(error, 'not_found')) throw error
+      // Neither finished nor known from now on: when it is there again, all of it is new.
+      lacking ??= error
+    }
   }
   for await (const { item: part, page } of sideBySide(left, atOnce, options.signal, walk)) {
     for (const invalid of page.refused) refuse(invalid)
@@ -185,6 +198,8 @@ export const readParts = async function* (reading: Reading, read: Read): AsyncGe
           : 'Name it by the time at which it begins',
       details: { field: 'partition' },
     })
+  // A path that is wrong finds nothing either.
+  if (lacking !== undefined && !anyThere) throw lacking
   // In an order of their own, however they came.
   const all = [...keysIn(pass.finished)].toSorted().join('')
   yield { encoding: 'records', records: [], checkpoint: conclude(reading, { ...pass, finished: all }) }
