@@ -43,8 +43,9 @@ test('rates are made of what was seen and of what is stored, without going backw
     const endedAt = ended === undefined ? null : at(ended)
     const counts = { read, written: read, quarantined: 0, deleted: 0, requests: 1, bytes: 0, durationMs: 0, drift: [] }
     const about = { table: 's', mode: 'full_refresh', disposition: 'merge', startedAt: at(0), endedAt }
+    const totals = { streams: 1, read, written: read, quarantined: 0, deleted: 0 }
     return {
-      ...{ id: 'r', pipeline: 'p', source: 'a', sink: 'b', trigger: 'manual', full: false, warnings: [] },
+      ...{ totals, id: 'r', pipeline: 'p', source: 'a', sink: 'b', trigger: 'manual', full: false, warnings: [] },
       ...{ status, startedAt: at(0), endedAt, streams: [{ stream: 's', status, ...about, ...counts }] },
     }
   }

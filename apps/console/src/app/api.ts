@@ -63,7 +63,8 @@ export interface Window {
   readonly since?: string
   readonly until?: string
 }
-export interface Run {
+/** A run, its streams taken together. */
+export interface RunSummary {
   readonly id: string
   readonly pipeline: string
   readonly source: string
@@ -76,6 +77,16 @@ export interface Run {
   readonly startedAt: string
   readonly endedAt: string | null
   readonly error?: { readonly code: string; readonly message: string } | null
+  readonly totals: {
+    readonly streams: number
+    readonly read: number
+    readonly written: number
+    readonly quarantined: number
+    readonly deleted: number
+  }
+}
+/** A run with each of its streams. */
+export interface Run extends RunSummary {
   readonly streams: readonly RunStream[]
 }
 export interface Pipeline {
@@ -182,7 +193,7 @@ export const api = {
       method: 'POST',
       body: JSON.stringify({ stream }),
     }),
-  runs: (limit: number) => ask<{ runs: readonly Run[] }>(`/api/runs?limit=${limit}`).then((body) => body.runs),
+  runs: (limit: number) => ask<{ runs: readonly RunSummary[] }>(`/api/runs?limit=${limit}`).then((body) => body.runs),
   run: (id: string) => ask<Run>(`/api/runs/${segment(id)}`),
   cancel: (id: string) => ask<unknown>(`/api/runs/${segment(id)}/cancel`, { method: 'POST', body: '{}' }),
   lineage: (id: string) =>

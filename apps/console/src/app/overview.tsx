@@ -1,4 +1,4 @@
-import { api, type Partner, type Pipeline, type Run } from './api.ts'
+import { api, type Partner, type Pipeline, type Run, type RunSummary } from './api.ts'
 import { ago, count, duration } from './format.ts'
 import { Sparkline, Status } from './parts.tsx'
 import { whenOf } from './words.ts'
@@ -55,7 +55,7 @@ const PartnerCard = ({ partner, now }: { readonly partner: Partner; readonly now
   )
 }
 
-const RunStrip = ({ runs }: { readonly runs: readonly Run[] }) => (
+const RunStrip = ({ runs }: { readonly runs: readonly RunSummary[] }) => (
   <ol class="strip" aria-label="Last runs, newest last">
     {runs
       .slice(0, 20)
@@ -78,12 +78,10 @@ const PipelineCard = ({
   now,
 }: {
   readonly pipeline: Pipeline
-  readonly runs: readonly Run[]
+  readonly runs: readonly (RunSummary | Run)[]
   readonly now: number
 }) => {
   const last = runs[0]
-  const sum = (pick: (stream: Run['streams'][number]) => number): string =>
-    count(last?.streams.reduce((total, stream) => total + pick(stream), 0) ?? 0)
   return (
     <article class="card pipeline" aria-label={`Pipeline ${pipeline.name}`}>
       <h3>
@@ -103,15 +101,15 @@ const PipelineCard = ({
         <dl class="figures">
           <div>
             <dt>read</dt>
-            <dd>{sum((stream) => stream.read)}</dd>
+            <dd>{count(last.totals.read)}</dd>
           </div>
           <div>
             <dt>written</dt>
-            <dd>{sum((stream) => stream.written)}</dd>
+            <dd>{count(last.totals.written)}</dd>
           </div>
           <div>
             <dt>quarantined</dt>
-            <dd>{sum((stream) => stream.quarantined)}</dd>
+            <dd>{count(last.totals.quarantined)}</dd>
           </div>
           <div>
             <dt>took</dt>
@@ -119,7 +117,7 @@ const PipelineCard = ({
           </div>
         </dl>
       )}
-      {last?.status === 'running' && <Progress run={last} now={now} />}
+      {last?.status === 'running' && 'streams' in last && <Progress run={last} now={now} />}
       {last?.error != null && <p class="reason">{last.error.message}</p>}
       <footer>
         <span class="faint">

@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks'
-import { api, type Pipeline, type Run } from './api.ts'
+import { api, type Pipeline, type RunSummary } from './api.ts'
 import { ago } from './format.ts'
 import { Status } from './parts.tsx'
 import { act, reload, useConsole, useNow } from './state.ts'
@@ -82,7 +82,7 @@ const PipelineRow = ({
   now,
 }: {
   readonly pipeline: Pipeline
-  readonly last: Run | undefined
+  readonly last: RunSummary | undefined
   readonly now: number
 }) => (
   <article class="card" aria-label={`Pipeline ${pipeline.name}`}>

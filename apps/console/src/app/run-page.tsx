@@ -122,7 +122,8 @@ export const RunPage = ({ id }: { readonly id: string }) => {
   const { runs } = useConsole()
   const now = useNow(1000)
   const [fetched, setFetched] = useState<Run>()
-  const run = runs?.find((item) => item.id === id) ?? fetched
+  const followed = runs?.find((item) => item.id === id)
+  const run = followed !== undefined && 'streams' in followed ? followed : fetched
   const { events, quality, quarantined } = useFindings(id, run)
   useEffect(() => {
     act(async () => setFetched(await api.run(id)))
@@ -152,7 +153,7 @@ export const RunPage = ({ id }: { readonly id: string }) => {
         {(['read', 'written', 'quarantined', 'deleted'] as const).map((name) => (
           <div key={name}>
             <dt>{name}</dt>
-            <dd>{count(run.streams.reduce((sum, stream) => sum + stream[name], 0))}</dd>
+            <dd>{count(run.totals[name])}</dd>
           </div>
         ))}
       </dl>

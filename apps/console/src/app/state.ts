@@ -1,11 +1,12 @@
 import { useEffect, useState } from 'preact/hooks'
-import { api, type ApiError, type Health, type Partner, type Pipeline, type Run } from './api.ts'
+import { api, type ApiError, type Health, type Partner, type Pipeline, type Run, type RunSummary } from './api.ts'
 import { remember } from './rates.ts'
 
 export interface State {
   readonly partners: readonly Partner[] | undefined
   readonly pipelines: readonly Pipeline[] | undefined
-  readonly runs: readonly Run[] | undefined
+  /** With their streams where they run, or ended while this page was open. */
+  readonly runs: readonly (RunSummary | Run)[] | undefined
   /** Whether the stream of events is open: what is shown is what is. */
   readonly live: boolean
   readonly signedOut: boolean
@@ -61,7 +62,8 @@ export const act = (work: () => Promise<unknown>): void => {
 export const dismiss = (): void => change({ notice: undefined })
 
 const load = async (): Promise<void> => {
-  const [partners, pipelines, runs] = await Promise.all([api.partners(), api.pipelines(), api.runs(30)])
+  const [partners, pipelines, listed] = await Promise.all([api.partners(), api.pipelines(), api.runs(30)])
+  const runs = await Promise.all(listed.map(async (one) => (one.status === 'running' ? api.run(one.id) : one)))
   change({ partners, pipelines, runs, signedOut: false })
 }
 
@@ -98,12 +100,12 @@ const putRun = (run: Run): void => {
   if (run.status !== 'running') reload()
 }
 /** Of a run that got on only the streams that did. */
-const putProgress = ({ id, streams }: Pick<Run, 'id' | 'streams'>): void => {
+const putProgress = ({ id, totals, streams }: Pick<Run, 'id' | 'totals' | 'streams'>): void => {
   const run = state.runs?.find((item) => item.id === id)
-  if (run === undefined) return
+  if (run === undefined || !('streams' in run)) return
   const changed = new Map(streams.map((one) => [one.stream, one]))
   remember({ ...run, streams }, Date.now())
-  const now = { ...run, streams: run.streams.map((one) => changed.get(one.stream) ?? one) }
+  const now = { ...run, totals, streams: run.streams.map((one) => changed.get(one.stream) ?? one) }
   change({ runs: state.runs?.map((item) => (item.id === id ? now : item)) })
 }
 

@@ -4,7 +4,7 @@ export { lineageEvent, type LineageEvent } from './lineage-event.ts'
 export { findLineage, listDatasets, type LineageEdge, type LineageGraph, type LineageNode } from './lineage-graph.ts'
 export { planStreams } from './plan.ts'
 export { listQuality, type QualityResult } from './quality-results.ts'
-export { cancelRun, getRun, listQuarantine, listRuns, runLineage, type QuarantinedRecord } from './runs.ts'
+export { cancelRun, changedRuns, getRun, listQuarantine, listRuns, runLineage, type QuarantinedRecord } from './runs.ts'
 export { dueRuns, openSchedule, servedUntil, type Due, type Schedule, type ScheduleOptions } from './schedule.ts'
 export { recoverRuns, sync } from './sync.ts'
 export type {
@@ -21,6 +21,8 @@ export type {
   Run,
   RunResult,
   RunStatus,
+  RunSummary,
+  RunTotals,
   SchemaChange,
   SchemaContract,
   StreamContract,

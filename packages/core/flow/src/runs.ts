@@ -3,7 +3,8 @@ import type { Row, Store } from '@ecokit/store'
 import { lineageEvent, type LineageEvent } from './lineage-event.ts'
 import { outlookOf } from './outlook.ts'
 import { stored } from './seal.ts'
-import type { Failure, Run, SchemaChange, StreamRun } from './types.ts'
+import { noCounts } from './types.ts'
+import type { Failure, Run, RunSummary, RunTotals, SchemaChange, StreamRun } from './types.ts'
 
 const iso = (at: number): string => new Date(at).toISOString()
 const isoOrNull = (at: number | null): string | null => (at === null ? null : iso(at))
@@ -38,7 +39,26 @@ const toStream = (row: Row<'run_streams'>): StreamRun => ({
   ...failure(row),
 })
 
-const toRun = (row: Row<'runs'>, streams: readonly Row<'run_streams'>[] = []): Run => ({
+const counted = [
+  'read',
+  'written',
+  'quarantined',
+  'deduplicated',
+  'deleted',
+  'bytes',
+  'requests',
+] as const satisfies readonly (keyof RunTotals)[]
+const noTotals: RunTotals = { ...noCounts, requests: 0, streams: 0 }
+const totalsOf = (streams: readonly Row<'run_streams'>[]): RunTotals =>
+  streams.reduce<RunTotals>(
+    (sum, one) => ({
+      streams: sum.streams + 1,
+      ...(Object.fromEntries(counted.map((name) => [name, sum[name] + one[name]])) as Omit<RunTotals, 'streams'>),
+    }),
+    noTotals,
+  )
+
+const toSummary = (row: Row<'runs'>, totals: RunTotals): RunSummary => ({
   id: row.id,
   pipeline: row.pipeline,
   source: row.source,
@@ -53,8 +73,38 @@ const toRun = (row: Row<'runs'>, streams: readonly Row<'run_streams'>[] = []): R
   endedAt: isoOrNull(row.ended_at),
   warnings: stored(`the run ${row.id}`, () => JSON.parse(row.warnings) as string[]),
   ...failure(row),
-  streams: streams.map(toStream),
+  totals,
 })
+
+/** Runs without their streams, newest first. */
+export const listRuns = async (
+  store: Store,
+  about: {
+    readonly pipeline?: string | undefined
+    /** Only those whose id begins so. */
+    readonly startsWith?: string | undefined
+    readonly limit?: number | undefined
+  } = {},
+): Promise<readonly RunSummary[]> => {
+  const { pipeline, startsWith, limit = 50 } = about
+  let query = store.db.selectFrom('runs').selectAll().orderBy('started_at', 'desc').orderBy('id', 'desc').limit(limit)
+  if (pipeline !== undefined) query = query.where('pipeline', '=', pipeline)
+  if (startsWith !== undefined) query = query.where('id', '>=', startsWith).where('id', '<', `${startsWith}\u{10FFFF}`)
+  const rows = await query.execute()
+  if (rows.length === 0) return []
+  const sums = await store.db
+    .selectFrom('run_streams')
+    .select(({ fn }) => ['run_id', fn.countAll().as('streams'), ...counted.map((name) => fn.sum(name).as(name))])
+    .where(
+      'run_id',
+      'in',
+      rows.map(({ id }) => id),
+    )
+    .groupBy('run_id')
+    .execute()
+  const byRun = new Map(sums.map(({ run_id, ...sum }) => [run_id, sum]))
+  return rows.map((row) => toSummary(row, { ...noTotals, ...byRun.get(row.id) } as RunTotals))
+}
 
 const withStreams = async (store: Store, rows: readonly Row<'runs'>[]): Promise<readonly Run[]> => {
   if (rows.length === 0) return []
@@ -68,24 +118,25 @@ const withStreams = async (store: Store, rows: readonly Row<'runs'>[]): Promise<
     .execute()
   const byRun = new Map(ids.map((id): [string, Row<'run_streams'>[]] => [id, []]))
   for (const one of streams) byRun.get(one.run_id)?.push(one)
-  return rows.map((row) => toRun(row, byRun.get(row.id)))
+  return rows.map((row) => {
+    const own = byRun.get(row.id) ?? []
+    return { ...toSummary(row, totalsOf(own)), streams: own.map(toStream) }
+  })
 }
 
-/** Runs, newest first; `changedSince` (epoch milliseconds, inclusive) leaves out those of which nothing changed since. */
-export const listRuns = async (
-  store: Store,
-  about: {
-    readonly pipeline?: string | undefined
-    readonly limit?: number | undefined
-    readonly changedSince?: number | undefined
-  } = {},
-): Promise<readonly Run[]> => {
-  const { pipeline, limit = 50, changedSince } = about
-  let query = store.db.selectFrom('runs').selectAll().orderBy('started_at', 'desc').orderBy('id', 'desc').limit(limit)
-  if (pipeline !== undefined) query = query.where('pipeline', '=', pipeline)
-  if (changedSince !== undefined) query = query.where('updated_at', '>=', changedSince)
-  return withStreams(store, await query.execute())
-}
+/** The runs of which something has changed since then (epoch milliseconds, inclusive), with their streams, newest first. */
+export const changedRuns = async (store: Store, since: number, limit = 200): Promise<readonly Run[]> =>
+  withStreams(
+    store,
+    await store.db
+      .selectFrom('runs')
+      .selectAll()
+      .where('updated_at', '>=', since)
+      .orderBy('started_at', 'desc')
+      .orderBy('id', 'desc')
+      .limit(limit)
+      .execute(),
+  )
 
 /** One run with its streams; undefined when there is none of that id. */
 export const getRun = async (store: Store, id: string): Promise<Run | undefined> => {

@@ -144,8 +144,15 @@ export interface StreamRun extends Counts, Outlook {
   readonly error?: Failure
 }
 
-/** One run of a pipeline. Times are ISO 8601. */
-export interface Run {
+/** What all streams of a run have come to. */
+export interface RunTotals extends Counts {
+  /** How many streams it has. */
+  readonly streams: number
+  readonly requests: number
+}
+
+/** One run of a pipeline, its streams taken together. Times are ISO 8601. */
+export interface RunSummary {
   readonly id: string
   readonly pipeline: string
   readonly source: string
@@ -161,6 +168,10 @@ export interface Run {
   /** Things that went wrong beside the data. */
   readonly warnings: readonly string[]
   readonly error?: Failure
+  readonly totals: RunTotals
+}
+/** The same with each of its streams, in the order of the pipeline. */
+export interface Run extends RunSummary {
   readonly streams: readonly StreamRun[]
 }
 /** A run that has ended. */

@@ -2,7 +2,7 @@ import path from 'node:path'
 import { openStore } from '@ecokit/store'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { listRuns, type Pipeline, type Progress, type StreamRun } from '../src/index.ts'
+import { changedRuns, type Pipeline, type Progress, type StreamRun } from '../src/index.ts'
 import { outlookOf } from '../src/outlook.ts'
 import { items, newTable, only, run, sinkOf, sourceOf, temporaryFolder, testStore, type Table } from './support.ts'
 
@@ -77,7 +77,7 @@ test('what another process reads in the store is worked out the same way, also o
   const seen: StreamRun[][] = []
   table.onPage = async () => {
     tick()
-    const [newest] = await listRuns(other, { limit: 1 })
+    const [newest] = await changedRuns(other, 0, 1)
     if (newest?.status === 'running') seen.push([...newest.streams])
   }
   await go({ full: true })

@@ -3,6 +3,7 @@ import { integrationError, type AnyConnection } from '@ecokit/contracts'
 import { describe, expect, test } from 'vitest'
 import {
   cancelRun,
+  changedRuns,
   getRun,
   listQuarantine,
   listRuns,
@@ -428,7 +429,9 @@ test('progress is told and stands in the store, and a watcher that throws does n
   table.onPage = async () => {
     clock += 300
     requests += 1
-    live.push(...(await listRuns(other)).map(({ status, streams }) => [status, streams[0]?.status, streams[0]?.read]))
+    live.push(
+      ...(await changedRuns(other, 0)).map(({ status, streams }) => [status, streams[0]?.status, streams[0]?.read]),
+    )
   }
   const onProgress = (progress: Progress) => {
     seen.push(progress)
@@ -449,8 +452,12 @@ test('progress is told and stands in the store, and a watcher that throws does n
     ]),
   )
   expect(live).toContainEqual(['running', 'running', 10])
-  expect(await listRuns(store, { changedSince: clock, pipeline: 'shop-to-lake' })).toEqual([result])
-  expect(await listRuns(store, { changedSince: clock + 1 })).toEqual([])
+  expect(await changedRuns(store, clock)).toEqual([result])
+  expect(await changedRuns(store, clock + 1)).toEqual([])
+  const { streams, ...summary } = result
+  expect(streams.map(({ read }) => read)).toEqual([summary.totals.read])
+  expect(await listRuns(store, { startsWith: result.id.slice(0, 9), pipeline: 'shop-to-lake' })).toEqual([summary])
+  expect(await listRuns(store, { startsWith: `${result.id}x` })).toEqual([])
   expect(await listRuns(store, { pipeline: 'another' })).toEqual([])
 })
 

@@ -5,11 +5,12 @@ import { UsageError } from './usage.ts'
 
 /** The run of this id, of the only id that begins so, or the `latest`. */
 export const findRun = async ({ store }: Pick<EcosystemRuntime, 'store'>, id: string): Promise<Run> => {
-  const matching = (await listRuns(store, { limit: 500 })).filter((run) => id === 'latest' || run.id.startsWith(id))
-  const [found, second] = matching
-  const run = (await getRun(store, id)) ?? found
-  if (run === undefined || id === '') throw new UsageError(`there is no run ${id}. List them with \`ecokit runs\``)
-  if (second !== undefined && id !== 'latest' && run.id !== id)
+  const wanted = id === 'latest' ? { limit: 1 } : { startsWith: id, limit: 100 }
+  const matching = id === '' ? [] : await listRuns(store, wanted)
+  const found = matching.find((run) => run.id === id) ?? matching[0]
+  const run = found && (await getRun(store, found.id))
+  if (run === undefined) throw new UsageError(`there is no run ${id}. List them with \`ecokit runs\``)
+  if (matching.length > 1 && run.id !== id)
     throw new UsageError(`${matching.length} runs begin with ${id}. Write more of the id`)
   return run
 }

@@ -175,7 +175,8 @@ test('sync, runs and run: progress, a table per stream, JSON', async () => {
   expect(run.streams.find(({ stream }) => stream === 'things')).toMatchObject({ read: 200, expected: 200 })
   const listed = JSON.parse((await quick('runs', '--json', '--limit', '2')).out) as Run[]
   expect(listed.map(({ status }) => status)).toEqual(['completed', 'completed'])
-  expect(listed[0]).toEqual(run)
+  const { streams: _each, ...summary } = run
+  expect(listed[0]).toEqual(summary)
   expect((await quick('runs', 'other')).err).toContain('there is no pipeline other')
   expect((await quick('runs')).out).toContain(`${run.id}  files-to-lake  completed`)
   for (const id of [run.id, 'latest'])

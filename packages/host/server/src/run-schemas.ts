@@ -13,7 +13,18 @@ export const change = z
   })
   .openapi('SchemaChange')
 
-export const run = z
+const counts = {
+  read: count(),
+  written: count(),
+  quarantined: count(),
+  deduplicated: count(),
+  deleted: count(),
+  requests: count(),
+  bytes: count(),
+}
+
+/** A run, its streams taken together. */
+export const runSummary = z
   .object({
     id: z.string(),
     pipeline: z.string(),
@@ -30,6 +41,13 @@ export const run = z
     endedAt: time().nullable(),
     warnings: z.array(z.string()).readonly(),
     error: fault.optional(),
+    totals: z.object({ streams: count().describe('How many streams it has'), ...counts }),
+  })
+  .openapi('RunSummary')
+
+/** A run with each of its streams. */
+export const run = runSummary
+  .extend({
     streams: z
       .array(
         z.object({
@@ -38,13 +56,7 @@ export const run = z
           mode: z.enum(['full_refresh', 'incremental', 'reconcile', 'backfill']),
           disposition,
           status: z.enum(['waiting', 'running', 'completed', 'failed', 'cancelled']),
-          read: count(),
-          written: count(),
-          quarantined: count(),
-          deduplicated: count(),
-          deleted: count(),
-          requests: count(),
-          bytes: count(),
+          ...counts,
           startedAt: time().nullable(),
           endedAt: time().nullable(),
           durationMs: z.number(),
@@ -75,7 +87,7 @@ export const scheduled = z
     schedule: schedule.nullable(),
     nextAt: time().nullable(),
     missed: count().describe('How many of its times have passed since it was last served; at most 1,000'),
-    lastRun: orNull(run),
+    lastRun: orNull(runSummary),
   })
   .openapi('Scheduled')
 
@@ -166,7 +178,7 @@ export const pipeline = z
       .array(z.object({ stream: z.string(), changes: z.array(change).readonly() }))
       .readonly()
       .describe('Streams that wait until somebody accepts how their schema has changed'),
-    lastRun: orNull(run),
+    lastRun: orNull(runSummary),
     running: z.boolean(),
     problem: fault.nullable().describe('Why the last attempt of this server did not even begin'),
   })

@@ -1,5 +1,5 @@
 import { listRuns, openSchedule } from '@ecokit/flow'
-import type { Run } from '@ecokit/flow'
+import type { RunSummary } from '@ecokit/flow'
 import type { PipelineEntry } from '@ecokit/registry'
 import type { Store } from '@ecokit/store'
 
@@ -18,7 +18,7 @@ export interface ScheduleView {
   readonly nextAt: string | null
   /** How many of its times have passed since it was last served; at most 1,000. */
   readonly missed: number
-  readonly lastRun: Run | null
+  readonly lastRun: RunSummary | null
 }
 
 const countedMissed = 1_000

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { toIntegrationError } from '@ecokit/contracts'
 import type { IntegrationError } from '@ecokit/contracts'
-import { listRuns } from '@ecokit/flow'
+import { changedRuns } from '@ecokit/flow'
 import type { Run } from '@ecokit/flow'
 import type { EcosystemRuntime } from './ecosystem.ts'
 import type { Hub } from './hub.ts'
@@ -80,7 +80,7 @@ export const watch = ({ runtime, hub, views, onError }: WatchOptions) => {
     for (const name of changed) if (partners.has(name)) hub.send('partner', await views.partner(name))
   }
   const tell = (run: Run): void => {
-    const { streams, ...rest } = run
+    const { streams, totals, ...rest } = run
     const head = JSON.stringify(rest)
     const texts = new Map(streams.map((one) => [one.stream, JSON.stringify(one)]))
     const before = runs.get(run.id)
@@ -90,10 +90,10 @@ export const watch = ({ runtime, hub, views, onError }: WatchOptions) => {
       return
     }
     const changed = streams.filter(({ stream }) => before.streams.get(stream) !== texts.get(stream))
-    if (changed.length > 0) hub.send('run-progress', { id: run.id, streams: changed })
+    if (changed.length > 0) hub.send('run-progress', { id: run.id, totals, streams: changed })
   }
   const lookAtRuns = async () => {
-    const found = await listRuns(store, { changedSince: Date.now() - overlapMs, limit: 200 })
+    const found = await changedRuns(store, Date.now() - overlapMs)
     for (const run of found.toReversed()) tell(run)
     const recent = new Set(found.map(({ id }) => id))
     for (const id of runs.keys()) if (!recent.has(id)) runs.delete(id)

@@ -150,7 +150,15 @@ test('of a run of thousands of streams only those go out that have changed, and 
     .execute()
   await db.updateTable('runs').set({ updated_at: Date.now() }).where('id', '=', 'large').execute()
   const progress = await until(() => client.of<Large>('run-progress')[0])
-  expect(progress).toMatchObject({ id: 'large', streams: [{ stream: 'stream 5', read: 7, status: 'running' }] })
+  expect(progress).toMatchObject({
+    id: 'large',
+    totals: { streams: 5000, read: 7 },
+    streams: [{ stream: 'stream 5', read: 7, status: 'running' }],
+  })
+  // A list of runs does not hold each of their streams.
+  const listed = await setting.get('/api/runs')
+  expect((listed.body as { runs: unknown[] }).runs).toMatchObject([{ id: 'large', totals: { streams: 5000, read: 7 } }])
+  expect(listed.text.length).toBeLessThan(1000)
   expect(progress.streams.length).toBe(1)
   await db.updateTable('runs').set({ status: 'failed', updated_at: Date.now() }).where('id', '=', 'large').execute()
   const ended = await until(() =>

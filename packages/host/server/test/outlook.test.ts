@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { local } from '@ecokit/connector-local'
-import type { Run, StreamRun } from '@ecokit/flow'
+import type { Run, RunSummary, StreamRun } from '@ecokit/flow'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { checkState } from '../../../core/flow/test/openlineage.ts'
 import { openEcosystem } from '../src/ecosystem.ts'
@@ -110,18 +110,25 @@ test('every view of a run says the same, while it goes on', async () => {
   const client = await follow(server.url)
   await until(() => (client.of('hello').length > 0 ? true : undefined))
   const id = await start({ full: true })
+  const progress = () =>
+    client.of<Pick<Run, 'id' | 'totals' | 'streams'>>('run-progress').filter((run) => run.id === id)
+  const totalsOfEvents = () => progress().at(-1)?.totals
   const ofEvents = () => {
-    const all = client.of<Pick<Run, 'id' | 'streams'>>('run-progress').filter((run) => run.id === id)
+    const all = progress()
     return ['rows', 'log'].map((name) => all.flatMap((run) => run.streams.filter((one) => one.stream === name)).at(-1))
   }
   // The last of what has been read is told again when it is committed; from then on nothing moves.
   const views = await until(async () => {
     const one = await get<Run>(`/api/runs/${id}`)
-    const [listed] = (await get<{ runs: Run[] }>('/api/runs')).runs
-    const [pipeline] = (await get<{ pipelines: { lastRun: Run }[] }>('/api/pipelines')).pipelines
-    const found = [one.streams, listed?.streams, pipeline?.lastRun.streams, ofEvents()]
+    const [listed] = (await get<{ runs: RunSummary[] }>('/api/runs')).runs
+    const [pipeline] = (await get<{ pipelines: { lastRun: RunSummary }[] }>('/api/pipelines')).pipelines
+    const found = [one.streams, ofEvents()]
+    const totals = [listed?.totals, pipeline?.lastRun.totals, totalsOfEvents()]
     const isReady = one.streams.length === 2 && one.streams.every(({ read, leftMs }) => read === 30 && leftMs)
-    return isReady && found.every((view) => isDeepStrictEqual(view, one.streams)) ? found : undefined
+    const same =
+      found.every((view) => isDeepStrictEqual(view, one.streams)) &&
+      totals.every((view) => isDeepStrictEqual(view, one.totals))
+    return isReady && same ? found : undefined
   })
   expect(views[0]).toMatchObject([
     { stream: 'rows', mode: 'full_refresh', expected: 80 },

@@ -22,6 +22,7 @@ interface Run {
   status: string
   trigger: string
   streams: { stream: string; status: string; written: number; requests: number }[]
+  totals: object
   error?: { code: string; message: string }
 }
 
@@ -188,7 +189,9 @@ test('a run is started, followed, listed and described by its lineage', async ()
     streams: [{ stream: 'samples', table: 'samples', status: 'completed', read: 2, written: 2, requests: 1 }],
   })
   expect((await setting.get(`/api/runs/${id}`)).body).toEqual(last)
-  expect((await setting.get('/api/runs?pipeline=lab-to-lake&limit=1')).body).toEqual({ runs: [last] })
+  const { streams: each, ...summary } = last
+  expect(summary.totals).toMatchObject({ streams: each.length, read: 2, written: 2, requests: 1 })
+  expect((await setting.get('/api/runs?pipeline=lab-to-lake&limit=1')).body).toEqual({ runs: [summary] })
   expect((await setting.get('/api/pipelines')).body).toEqual({
     pipelines: [
       {
@@ -200,7 +203,7 @@ test('a run is started, followed, listed and described by its lineage', async ()
         schedule: null,
         nextAt: null,
         paused: [],
-        lastRun: last,
+        lastRun: summary,
         running: false,
         problem: null,
       },

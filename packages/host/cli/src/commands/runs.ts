@@ -1,6 +1,6 @@
 import { toJson } from '@ecokit/contracts'
 import { listQuality, listRuns, runLineage } from '@ecokit/flow'
-import type { LineageEvent, Run } from '@ecokit/flow'
+import type { LineageEvent, RunSummary } from '@ecokit/flow'
 import { findRun } from '../find-run.ts'
 import { withRuntime } from '../open.ts'
 import { runShade } from '../output/health.ts'
@@ -11,9 +11,7 @@ import { count, duration, size, visible } from '../output/text.ts'
 import type { Invocation } from '../program.ts'
 import { checkPipelineName, exits } from '../usage.ts'
 
-const total = (run: Run, field: 'read' | 'written' | 'quarantined' | 'bytes'): number =>
-  run.streams.reduce((sum, stream) => sum + stream[field], 0)
-const tookOf = ({ startedAt, endedAt }: Run): number =>
+const tookOf = ({ startedAt, endedAt }: RunSummary): number =>
   (endedAt === null ? Date.now() : Date.parse(endedAt)) - Date.parse(startedAt)
 
 /** Of a run's id, which begins with its time in milliseconds: enough for `ecokit run`. */
@@ -44,10 +42,10 @@ export const runs = (
             { title: 'STATUS', cell: ({ status }) => status, shade: ({ status }) => runShade[status], least: whole },
             { title: 'STARTED', cell: ({ startedAt }) => startedAt.slice(0, 19).replace('T', ' '), least: whole },
             { title: 'TOOK', cell: (run) => duration(tookOf(run)), right: true },
-            { title: 'READ', cell: (run) => count(total(run, 'read')), right: true },
-            { title: 'WRITTEN', cell: (run) => count(total(run, 'written')), right: true },
-            { title: 'QUARANTINED', cell: (run) => count(total(run, 'quarantined')), right: true },
-            { title: 'SIZE', cell: (run) => size(total(run, 'bytes')), right: true },
+            { title: 'READ', cell: ({ totals }) => count(totals.read), right: true },
+            { title: 'WRITTEN', cell: ({ totals }) => count(totals.written), right: true },
+            { title: 'QUARANTINED', cell: ({ totals }) => count(totals.quarantined), right: true },
+            { title: 'SIZE', cell: ({ totals }) => size(totals.bytes), right: true },
           ],
           found,
           terminal,
@@ -65,7 +63,7 @@ const datasetsOf = (events: readonly LineageEvent[]) => {
   return { inputs: of('inputs'), outputs: of('outputs') }
 }
 
-const windowOf = ({ backfill }: Run): string =>
+const windowOf = ({ backfill }: RunSummary): string =>
   backfill === undefined ? '' : `, backfill ${backfill.since ?? '…'} to ${backfill.until ?? '…'}`
 
 /** Shows one run: its streams, what changed, what the quality rules said, and its datasets. */
@@ -81,7 +79,7 @@ export const showRun = (invocation: Invocation, id: string): Promise<number> =>
       return exits.done
     }
     const { paint } = terminal
-    const aside = total(run, 'quarantined')
+    const aside = run.totals.quarantined
     const dataset = (side: string) => (one: { namespace: string; name: string }) =>
       `${paint('dim', side)} ${visible(`${one.namespace}  ${one.name}`)}\n`
     await terminal.out(

@@ -5,7 +5,7 @@ import { cancelRun, getRun, listContracts, listQuarantine, listRuns, runLineage 
 import type { EcosystemRuntime } from '../ecosystem.ts'
 import { addRoute } from '../route.ts'
 import type { Runner } from '../runner.ts'
-import { pipeline, quarantined, run, scheduled, wanted } from '../run-schemas.ts'
+import { pipeline, quarantined, run, runSummary, scheduled, wanted } from '../run-schemas.ts'
 import { schedulesOf } from '../schedules.ts'
 import { quarantineView } from './findings.ts'
 
@@ -109,9 +109,9 @@ export const pipelineRoutes = (app: OpenAPIHono, runtime: EcosystemRuntime, runn
       method: 'get',
       path: '/api/runs',
       tag,
-      summary: 'The last runs with their streams, newest first',
+      summary: 'The last runs, newest first; one by its id has its streams too',
       query: z.object({ pipeline: z.string().optional(), limit: limit(500, 50) }),
-      reply: z.object({ runs: z.array(run).readonly() }),
+      reply: z.object({ runs: z.array(runSummary).readonly() }),
     },
     async ({ query }) => ({ runs: await listRuns(store, query) }),
   )
