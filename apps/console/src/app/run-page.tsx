@@ -123,11 +123,13 @@ export const RunPage = ({ id }: { readonly id: string }) => {
   const now = useNow(1000)
   const [fetched, setFetched] = useState<Run>()
   const followed = runs?.find((item) => item.id === id)
-  const run = followed !== undefined && 'streams' in followed ? followed : fetched
+  const asked = fetched?.id === id ? fetched : undefined
+  const run = followed !== undefined && 'streams' in followed ? followed : asked
   const { events, quality, quarantined } = useFindings(id, run)
   useEffect(() => {
     act(async () => setFetched(await api.run(id)))
-  }, [id])
+    // A list that is loaded again tells that a run has ended, but not what became of its streams.
+  }, [id, followed?.status])
   if (run === undefined)
     return (
       <p class="empty" role="status">

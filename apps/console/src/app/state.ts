@@ -61,9 +61,23 @@ export const act = (work: () => Promise<unknown>): void => {
 }
 export const dismiss = (): void => change({ notice: undefined })
 
+/** What events say while everything is loaded: it may be newer than what comes, and is said again then. */
+const loading = new Set<(() => void)[]>()
 const load = async (): Promise<void> => {
+  const said: (() => void)[] = []
+  loading.add(said)
+  try {
+    await loadAll()
+  } finally {
+    loading.delete(said)
+  }
+  for (const again of said) again()
+}
+const loadAll = async (): Promise<void> => {
   const [partners, pipelines, listed] = await Promise.all([api.partners(), api.pipelines(), api.runs(30)])
-  const runs = await Promise.all(listed.map(async (one) => (one.status === 'running' ? api.run(one.id) : one)))
+  const runs = await Promise.all(
+    listed.map(async (one) => (one.status === 'running' ? api.run(one.id).catch(() => one) : one)),
+  )
   change({ partners, pipelines, runs, signedOut: false })
 }
 
@@ -84,7 +98,8 @@ const putCheck = ({ partner: name, health, check }: { partner: string; health: H
   const partner = state.partners?.find((item) => item.name === name)
   if (partner === undefined) return
   const seen = { status: check.status, latencyMs: check.latencyMs ?? null, checkedAt: check.checkedAt }
-  putPartner({ ...partner, health: { ...partner.health, ...health }, history: [...partner.history, seen].slice(-60) })
+  const others = partner.history.filter(({ checkedAt }) => checkedAt !== seen.checkedAt)
+  putPartner({ ...partner, health: { ...partner.health, ...health }, history: [...others, seen].slice(-60) })
 }
 const removePartner = ({ name }: { name: string }): void =>
   change({ partners: state.partners?.filter((item) => item.name !== name) })
@@ -114,7 +129,11 @@ export const follow = (): void => {
   load().catch(tellFailure)
   const events = new EventSource('/api/events')
   const on = <T>(name: string, put: (data: T) => void): void =>
-    events.addEventListener(name, (event) => put(JSON.parse((event as MessageEvent<string>).data) as T))
+    events.addEventListener(name, (event) => {
+      const data = JSON.parse((event as MessageEvent<string>).data) as T
+      for (const said of loading) said.push(() => put(data))
+      put(data)
+    })
   events.onopen = () => {
     change({ live: true })
     load().catch(tellFailure)

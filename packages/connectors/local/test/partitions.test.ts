@@ -259,6 +259,26 @@ for (const format of formats) {
   })
 }
 
+test('parquet: rows that a writer left are parted by a column that they do not have', async () => {
+  const folder = await temporaryFolder()
+  await put(open(folder, {}), writing(runs), rows.slice(0, 2), 'parquet')
+  const bare = table({ id: { type: 'integer' } })
+  const left = await openWriter(open(folder, {}), writing(bare), 'parquet')
+  await left.write(records({ id: 20 }, { id: 21 }))
+  await left.commit({ page: 1 })
+  const died = await temporaryFolder()
+  await cp(folder, died, { recursive: true, filter: (name) => !name.includes('_lock') })
+  await left[Symbol.asyncDispose]()
+  const connection = open(died, { t: ['day'] })
+  await put(connection, writing(runs), rows.slice(2, 3), 'parquet')
+  expect(sorted(await readAll(connection))).toEqual([
+    ...rows.slice(0, 3),
+    { id: 20, day: null, good: null },
+    { id: 21, day: null, good: null },
+  ])
+  expect(await folders(died)).toEqual(['day=.%2E', 'day=__HIVE_DEFAULT_PARTITION__'])
+})
+
 test('other tools read folders and files alike', async () => {
   const folder = await temporaryFolder()
   const connection = open(folder, { p: ['day', 'day(at)'], c: ['day', 'day(at)'], n: ['day', 'day(at)'] })

@@ -7,6 +7,7 @@ import { columnsOf, sqlType } from '../columns.ts'
 import { loadDuck, settings } from '../database.ts'
 import { jsonReader } from '../proven.ts'
 import { checkPart, isLines, stagedName } from './layout.ts'
+import type { Column } from '../columns.ts'
 import type { Duck } from '../database.ts'
 import type { FolderTable } from './read.ts'
 
@@ -89,6 +90,14 @@ export const fromParquet = (places: readonly Place[]): string => {
   return `(${parts.map((part) => `(${part})`).join(' UNION ALL BY NAME ')})`
 }
 
+/** What is selected to give all columns, null for those that are not there. */
+export const allColumns = (columns: readonly Column[], present: readonly string[]): string =>
+  columns
+    .map(({ name, type }) =>
+      present.includes(name) ? identifier(name) : `CAST(NULL AS ${sqlType(type)}) AS ${identifier(name)}`,
+    )
+    .join(', ')
+
 /** SQL that gives the table as its manifest says, also where no part has a column yet. */
 export const parquetQuery = async (
   connection: DuckDBConnection,
@@ -100,10 +109,7 @@ export const parquetQuery = async (
   const columns = columnsOf({ name: table.name, schema: table.manifest.schema }, partner)
   const present =
     places.length === 0 ? [] : (await connection.run(`SELECT * FROM ${fromParquet(places)} LIMIT 0`)).columnNames()
-  const chosen = columns.map(({ name, type }) =>
-    present.includes(name) ? identifier(name) : `CAST(NULL AS ${sqlType(type)}) AS ${identifier(name)}`,
-  )
-  return `SELECT ${chosen.join(', ')} ${places.length === 0 ? 'WHERE false' : `FROM ${fromParquet(places)}`}`
+  return `SELECT ${allColumns(columns, present)} ${places.length === 0 ? 'WHERE false' : `FROM ${fromParquet(places)}`}`
 }
 
 /** SQL that gives all rows of a table of Parquet, those of lines that wait among them; nobody may be writing them. */

@@ -4,6 +4,7 @@ import type { DuckDBConnection, DuckDBListValue } from '@duckdb/node-api'
 import { literal } from '@ecokit/connect/writing'
 import { decoder } from '../duck-read.ts'
 import { makeFolder } from '../make-folder.ts'
+import { allColumns, fromParquet } from './files.ts'
 import { folderOf, partitionKeys } from './partitions.ts'
 import { checkedParts } from './written.ts'
 import type { Column } from '../columns.ts'
@@ -101,11 +102,17 @@ export const writeParquet = async (
   return checkedParts(folder, found, rows)
 }
 
-/** Makes one part of the rows of many commits, which wait in files beside it, in their order. */
-export const foldRows = (table: ParquetTable, waiting: readonly Part[], file: string): Promise<readonly Part[]> => {
-  const files = waiting.map((part) => literal(path.join(path.dirname(file), part.file).replace(/[*?[]/g, '[$&]')))
+/** Makes one part of the rows of many commits, which wait in files beside it. They may lack columns that the table has got since. */
+export const foldRows = async (
+  table: ParquetTable,
+  waiting: readonly Part[],
+  file: string,
+): Promise<readonly Part[]> => {
+  const folder = path.dirname(file)
+  const from = fromParquet(waiting.map((part) => ({ file: path.join(folder, part.file) })))
+  const present = (await table.connection.run(`SELECT * FROM ${from} LIMIT 0`)).columnNames()
   const rows = waiting.reduce((sum, part) => sum + part.rows, 0)
-  return writeParquet(table, `SELECT * FROM read_parquet([${files.join(', ')}], hive_partitioning = false)`, file, rows)
+  return writeParquet(table, `SELECT ${allColumns(table.columns, present)} FROM ${from}`, file, rows)
 }
 
 /** Makes Parquet of a segment of proven lines. */
