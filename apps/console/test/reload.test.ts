@@ -18,7 +18,7 @@ describeInBrowser('the console when everything is loaded again', () => {
       const all = globalThis as unknown as { EventSource: typeof EventSource; opened?: EventSource }
       const Original = all.EventSource
       all.EventSource = class extends Original {
-        constructor(url: string) {
+        constructor(url: string | URL) {
           super(url)
           all.opened = this
         }

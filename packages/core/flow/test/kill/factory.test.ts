@@ -1,4 +1,4 @@
-import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { openFactory } from './factory.ts'
 import type { Life } from './life.ts'
@@ -13,7 +13,7 @@ const life: Life = {
 }
 
 test('a process whose answer crosses the signal that kills it takes no further life', async () => {
-  const script = path.join(import.meta.dirname, 'answers.ts')
+  const script = fileURLToPath(new URL('answers.ts', import.meta.url))
   const factory = openFactory(1, script)
   onTestFinished(factory.close)
   expect(await factory.live(life)).toEqual({ killed: false, wrong: '' })
