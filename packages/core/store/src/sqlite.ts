@@ -2,7 +2,7 @@ import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { setTimeout } from 'node:timers/promises'
-import { integrationError, isIntegrationError } from '@ecokit/contracts'
+import { integrationError, isIntegrationError, type IntegrationError } from '@ecokit/contracts'
 import {
   CompiledQuery,
   type DatabaseConnection,
@@ -71,13 +71,7 @@ const explain = (path: string, error: unknown): unknown => {
     return integrationError('conflict', { what: `the state database refused a row: ${error.message}`, details: {} })
   const known = failures[code]
   // Our statements fit our tables: SQLite has no checksums, and a name of its own schema may come back as another.
-  if (known === undefined && /no such|has no column|malformed/.test(error.message))
-    return integrationError('unavailable', {
-      what: `the state database ${path} does not hold what this version expects: ${error.message}`,
-      next: 'It is damaged, or of another version: put a backup in its place, or move it away; a new one is made at the next start',
-      details: { cause: 'SQLITE_ERROR' },
-      retryable: false,
-    })
+  if (code === 1) return unexpected(path, error.message)
   if (known === undefined)
     return integrationError('internal', { what: `the state database ${path}: ${error.message}`, details: {} })
   return integrationError('unavailable', {
@@ -87,6 +81,15 @@ const explain = (path: string, error: unknown): unknown => {
     retryable: known.retryable,
   })
 }
+
+/** A database that is there and is not as this version leaves one: it is damaged, or of another version. */
+export const unexpected = (path: string, why: string): IntegrationError =>
+  integrationError('unavailable', {
+    what: `the state database ${path} does not hold what this version expects: ${why}`,
+    next: 'It is damaged, or of another version: put a backup in its place, or move it away; a new one is made at the next start',
+    details: { cause: 'SQLITE_ERROR' },
+    retryable: false,
+  })
 
 const isBusy = (error: unknown): boolean =>
   error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === 5
@@ -151,12 +154,16 @@ const connectionTo = (database: DatabaseSync, path: string): DatabaseConnection 
       }
     },
     async *streamQuery<R>({ sql, parameters }: CompiledQuery) {
-      // Its own statement: a cached one may be run again while this is being read.
-      const rows = database.prepare(sql).iterate(...(parameters as readonly SQLInputValue[]))
-      for (;;) {
-        const next = await afterOthers(() => rows.next())
-        if (next.done === true) return
-        yield { rows: [next.value as R] }
+      try {
+        // Its own statement: a cached one may be run again while this is being read.
+        const rows = database.prepare(sql).iterate(...(parameters as readonly SQLInputValue[]))
+        for (;;) {
+          const next = await afterOthers(() => rows.next())
+          if (next.done === true) return
+          yield { rows: [next.value as R] }
+        }
+      } catch (error) {
+        throw explain(path, error)
       }
     },
   }

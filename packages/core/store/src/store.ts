@@ -5,7 +5,7 @@ import type { Engine } from './engine.ts'
 import { locked } from './lock.ts'
 import { migrations } from './migrations.ts'
 import type { Database } from './schema.ts'
-import { sqlite } from './sqlite.ts'
+import { sqlite, unexpected } from './sqlite.ts'
 
 /** One open database: the tables through Kysely, and leases over processes. */
 export interface Store extends AsyncDisposable {
@@ -41,7 +41,9 @@ const migrate = async (db: Kysely<Database>, engine: Engine, path: string): Prom
       next: 'Update the program, or name another database',
       details: { what: 'state database' },
     })
-  throw isIntegrationError(error) ? error : toIntegrationError(error)
+  if (isIntegrationError(error)) throw error
+  // Statements that fail say so themselves: this is the list of migrations, which the file has otherwise.
+  throw unexpected(path, toIntegrationError(error).message)
 }
 
 /** A clock that was put back would make a dead holder's lease last as much longer: the lease is put back with it. */

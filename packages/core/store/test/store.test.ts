@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { mkdtemp, open, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import { sql } from 'kysely'
 import { expect, onTestFinished, test } from 'vitest'
@@ -208,6 +209,33 @@ test('a database of a newer version is refused and left as it is', async () => {
     message: expect.stringMatching(/state\.db was written by a newer version of this program\. Update/) as string,
   })
   expect((await readFile(file)).equals(before)).toBe(true)
+})
+
+test.each([
+  ['a time', `UPDATE kysely_migration SET timestamp = '2026-11-22T13:12z56.267Z' WHERE name = '004-vault'`],
+  ['an order', `UPDATE kysely_migration SET timestamp = '2036-11-22T13:12:56.267Z' WHERE name = '006-flow'`],
+  ['a table', 'ALTER TABLE leases RENAME COLUMN holder TO holdes'],
+])('what a changed bit makes of %s is told as damage', async (_what, change) => {
+  const file = path.join(await temporaryFolder(), 'state.db')
+  await (await openStore(file)).close()
+  const database = new DatabaseSync(file)
+  database.exec(change)
+  database.close()
+  const used = async () => {
+    const store = await openStore(file)
+    try {
+      await store.leaseHolder('x')
+    } finally {
+      await store.close()
+    }
+  }
+  await expect(used()).rejects.toMatchObject({
+    code: 'unavailable',
+    retryable: false,
+    message: expect.stringMatching(
+      /state\.db does not hold what this version expects: .*It is damaged, or of/,
+    ) as string,
+  })
 })
 
 test('a file that is not a database, one that is cut off and a folder are refused, and left as they are', async () => {
