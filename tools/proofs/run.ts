@@ -79,10 +79,17 @@ const proofs: Readonly<Record<string, Proof>> = {
   },
   disk: {
     claim:
-      'files of a lake (DuckDB with its log, Parquet, NDJSON, CSV, manifests, the state database with its log, lineage) cut (the largest file of each kind at each byte of its last 4 KiB) or with a changed bit, and a disk that fails at each write, sync, open, rename and truncation of a sync (ENOSPC, EIO, EMFILE; once, or from there on): right rows or a typed error, and right rows after the fault (a DuckDB file whose own block DuckDB has torn is told as damaged); a damaged part without its checksum is caught as silent',
+      'files of a lake (DuckDB with its log, Parquet, NDJSON, CSV, manifests, the state database with its log, lineage) cut (the largest file of each kind at each byte of its last 4 KiB), and a disk that fails at each write, sync, open, rename and truncation of a sync (ENOSPC, EIO, EMFILE; once, or from there on): right rows or a typed error, and right rows after the fault (a DuckDB file whose own block DuckDB has torn is told as damaged); a damaged part without its checksum is caught as silent',
     file: 'packages/core/flow/test/disk.test.ts',
     variable: 'ECOKIT_CUTS',
-    count: 48_000,
+    count: 38_400,
+  },
+  bits: {
+    claim:
+      'any file of a lake (DuckDB with its log, Parquet, NDJSON, CSV, manifests, the state database with its log, lineage, what a pass that was cut off left) with one changed bit anywhere: right rows or a typed error',
+    file: 'packages/core/flow/test/disk.test.ts',
+    variable: 'ECOKIT_BITS',
+    count: 9_600,
   },
   refresh: {
     claim:

@@ -31,6 +31,8 @@ export interface Shop {
   starts(): ReadonlyMap<string, number>
   /** Something happens at the partner; items go away only where a pass over everything will find it out. */
   change(random: () => number, shrink: boolean): void
+  /** How many rows a page has from now on. */
+  setPage(rows: number): void
   close(): Promise<void>
 }
 
@@ -48,6 +50,7 @@ export const openShop = async (): Promise<Shop> => {
   const everNamed = new Map<string, string>()
   const sizes = [0]
   const starts = new Map<string, number>()
+  let rowsOfPage = pageRows
   let events = 0
   let changes = 0
   let nextItem = 0
@@ -62,7 +65,7 @@ export const openShop = async (): Promise<Shop> => {
     const stream = pathname.slice(1)
     if (!starts.has(stream)) starts.set(stream, after)
     if (stream === 'log') {
-      const until = Math.min(events, after + 1 + pageRows)
+      const until = Math.min(events, after + 1 + rowsOfPage)
       const rows: object[] = []
       for (let id = after + 1; id < until; id += 1) rows.push(isBad(id) ? { ...logRowOf(id), name: id } : logRowOf(id))
       response.setHeader('content-type', 'application/json')
@@ -75,7 +78,7 @@ export const openShop = async (): Promise<Shop> => {
       const left = [...items.values()]
         .filter(({ at }) => at >= since && at > token)
         .toSorted((one, other) => one.at - other.at)
-      const rows = left.slice(0, pageRows)
+      const rows = left.slice(0, rowsOfPage)
       const next = left.length > rows.length ? String(rows.at(-1)?.at) : null
       response.setHeader('content-type', 'application/json')
       response.end(JSON.stringify({ rows, next }))
@@ -121,6 +124,7 @@ export const openShop = async (): Promise<Shop> => {
       version += 1
       sizes.push(30 + some(120))
     },
+    setPage: (rows) => (rowsOfPage = rows),
     close: async () => {
       server.closeAllConnections()
       server.close()
