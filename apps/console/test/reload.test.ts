@@ -15,12 +15,14 @@ describeInBrowser('the console when everything is loaded again', () => {
     page.setDefaultTimeout(15_000)
     // So that the test can take the stream of events away, as sleep and restarts do.
     await page.addInitScript(() => {
-      const all = globalThis as unknown as { EventSource: typeof EventSource; opened?: EventSource }
+      const all = globalThis as unknown as { EventSource: typeof EventSource; opened?: EventSource; told: string[] }
+      all.told = []
       const Original = all.EventSource
       all.EventSource = class extends Original {
         constructor(url: string | URL) {
           super(url)
           all.opened = this
+          this.addEventListener('run', (event) => all.told.push((event as MessageEvent<string>).data))
         }
       }
     })
@@ -53,8 +55,11 @@ describeInBrowser('the console when everything is loaded again', () => {
     // At once, and again when the stream of events is open.
     await expect.poll(() => [asked, listed]).toEqual([2, 2])
     const { id } = await stage.runtime.sync('tracker-to-lake')
-    // It is told four times a second.
-    await page.waitForTimeout(1_000)
+    const told = async () => {
+      const texts = await page.evaluate(() => (globalThis as unknown as { told: string[] }).told)
+      return texts.map((text) => JSON.parse(text) as unknown)
+    }
+    await expect.poll(told).toContainEqual(expect.objectContaining({ id, status: 'completed' }))
     reply.goOn()
     await page.locator(`a[href="#/runs/${id}"]`, { hasText: 'last run' }).waitFor()
   })

@@ -54,6 +54,9 @@ const failures: Readonly<Record<number, { name: string; what: string; next: stri
   },
 }
 const constraint = 19
+const sqlError = 1
+/** What SQLite says of a statement whatever the file holds: nobody is to move a sound database away for a fault of ours. */
+const ownFault = /^too (?:many|big)|too (?:large|long|deep)|transaction|savepoint|^near /
 
 const explain = (path: string, error: unknown): unknown => {
   if (isIntegrationError(error) || !(error instanceof Error)) return error
@@ -71,7 +74,7 @@ const explain = (path: string, error: unknown): unknown => {
     return integrationError('conflict', { what: `the state database refused a row: ${error.message}`, details: {} })
   const known = failures[code]
   // Our statements fit our tables: SQLite has no checksums, and a name of its own schema may come back as another.
-  if (code === 1) return unexpected(path, error.message)
+  if (code === sqlError && !ownFault.test(error.message)) return unexpected(path, error.message)
   if (known === undefined)
     return integrationError('internal', { what: `the state database ${path}: ${error.message}`, details: {} })
   return integrationError('unavailable', {

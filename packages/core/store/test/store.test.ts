@@ -211,6 +211,17 @@ test('a database of a newer version is refused and left as it is', async () => {
   expect((await readFile(file)).equals(before)).toBe(true)
 })
 
+test('a statement that no database would take is a fault of ours, and not damage', async () => {
+  const { db } = await opened()
+  const ids = Array.from({ length: 40_000 }, (_, at) => String(at))
+  await expect(db.selectFrom('runs').selectAll().where('id', 'in', ids).execute()).rejects.toMatchObject({
+    code: 'internal',
+    message: expect.stringContaining('too many SQL variables') as string,
+  })
+  await expect(sql`SELEC 1`.execute(db)).rejects.toMatchObject({ code: 'internal' })
+  await expect(sql`COMMIT`.execute(db)).rejects.toMatchObject({ code: 'internal' })
+})
+
 test.each([
   ['a time', `UPDATE kysely_migration SET timestamp = '2026-11-22T13:12z56.267Z' WHERE name = '004-vault'`],
   ['an order', `UPDATE kysely_migration SET timestamp = '2036-11-22T13:12:56.267Z' WHERE name = '006-flow'`],

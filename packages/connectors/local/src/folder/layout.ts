@@ -1,5 +1,4 @@
-import type { FileHandle } from 'node:fs/promises'
-import { open, readFile, readdir, rename } from 'node:fs/promises'
+import { open, readFile, readdir, rename, type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
 import { crc32 } from 'node:zlib'
 import { fromJson, integrationError, toJson } from '@ecokit/contracts'

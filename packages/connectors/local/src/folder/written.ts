@@ -10,9 +10,8 @@ export const checkedParts = async (folder: string, found: Written, rows: number)
   const written = found.reduce((sum, [, count]) => sum + count, 0)
   if (written !== rows) throw new Error(`${folder} holds ${written} rows of the ${rows} that were written`)
   const parts: Part[] = []
-  for (const [name, count] of found) {
+  for (const [name, count] of found)
     parts.push({ file: name, rows: count, ...(await syncFile(path.join(folder, name))) })
-  }
   await syncWays(
     folder,
     found.map(([name]) => name),
